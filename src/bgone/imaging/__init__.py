@@ -1,0 +1,1 @@
+"""Pixels of the outside world: files in, files out, nothing else."""
