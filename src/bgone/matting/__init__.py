@@ -1,0 +1,1 @@
+"""Working picture → matte → small maps → alpha and foreground."""

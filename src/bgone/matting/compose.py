@@ -1,0 +1,191 @@
+"""From small maps to full-size alpha and clean colour, strip by strip, working only where the edge is.
+
+The maps are first brought to a grid whose cells are a whole number of output pixels, the *pitch*. Any rectangle of
+cells, with one more around it, then enlarges to the same pixels whatever lies beside it, so strips and tiles meet
+without seams. Where a cell's line cannot leave 0 or 1 for any colour the cell is sure: it is skipped or copied, with
+the very pixels that the formulas would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bgone.matting import edges, foreground
+from bgone.matting.edges import Pixels, Plane, Planes
+
+STRIP = 64  # rows at least
+BACKGROUND, SUBJECT, MIXED = 0, 1, 2
+NOTHING = 0.49 / 255  # rounds to no alpha at all
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is known of subject and background, at working size.
+
+    Attributes:
+        coefficients: a for red, green and blue, then b, each float32 (h, w): alpha = clip(a·I + b), I and alpha 0..1.
+        foreground: uint8 (h, w, 3): the subject's colour near each pixel.
+        background: uint8 (h, w, 3): the background's colour near each pixel.
+        matte: float32 (h, w), 0..1: the net's matte that they were made from.
+    """
+
+    coefficients: Planes
+    foreground: Pixels
+    background: Pixels
+    matte: Plane
+
+
+def cut(working: Pixels, matte: Plane) -> Cut:
+    """Fit the small maps.
+
+    Args:
+        working: uint8 (h, w, 3), sRGB.
+        matte: float32 (h, w), 0..1, same size (``edges.fit_matte``).
+    """
+    picture = [np.multiply(plane, np.float32(1 / 255), dtype=np.float32) for plane in cv2.split(working)]
+    coefficients, alpha = edges.guide(picture, edges.settle(matte))
+    clean, old = foreground.estimate(picture, alpha)
+    return Cut(coefficients, clean, old, matte)
+
+
+class Painter:
+    """A ``Cut`` at one output size. Nothing in it changes after it is made, so threads may share it.
+
+    Attributes:
+        width: Pixels across the output.
+        height: Pixels down the output.
+        pitch: Output pixels across and down one cell.
+        rows: Height of a strip; every ``y`` is a multiple of it, the last strip may be shorter.
+    """
+
+    def __init__(self, cut: Cut, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.pitch = max(1, round(width / cut.matte.shape[1]))
+        self.rows = self.pitch * ceil(STRIP / self.pitch)
+        self._line = [np.asarray(self._on_grid(plane), np.float32) for plane in cut.coefficients]
+        self._classes = _classify(self._line)
+        self._foreground = self._on_grid(cut.foreground)
+        self._background = self._on_grid(cut.background)
+
+    def alpha(self, y: int, rgb: Pixels) -> Pixels:
+        """Alpha of a strip, and nothing else.
+
+        Args:
+            y: First row, a multiple of ``rows``.
+            rgb: uint8 (n, width, 3), sRGB.
+
+        Returns:
+            uint8 (n, width).
+        """
+        strip = np.zeros(rgb.shape[:2], np.uint8)
+        for kind, left, right in self._runs(y, len(rgb)):
+            strip[:, left:right] = 255 if kind == SUBJECT else self._mix(y, left, rgb[:, left:right])
+        return strip
+
+    def paint(self, y: int, rgb: Pixels, own_alpha: Pixels | None = None) -> Pixels:
+        """A strip of the cutout: straight alpha, clean colours, nothing hidden under alpha 0.
+
+        Args:
+            y: First row, a multiple of ``rows``.
+            rgb: uint8 (n, width, 3), sRGB.
+            own_alpha: uint8 (n, width): the picture's own, multiplies the result's.
+
+        Returns:
+            uint8 (n, width, 4).
+        """
+        strip = np.zeros((len(rgb), self.width, 4), np.uint8)
+        for kind, left, right in self._runs(y, len(rgb)):
+            part, target = rgb[:, left:right], strip[:, left:right]
+            if kind == SUBJECT:
+                cv2.cvtColor(part, cv2.COLOR_RGB2RGBA, dst=target)
+            else:
+                alpha = self._mix(y, left, part)
+                cv2.copyTo(cv2.merge([part, alpha]), alpha, dst=target)
+                self._clean(y, left, part, alpha, target)
+        if own_alpha is None:
+            return strip
+        alpha = np.asarray(cv2.multiply(np.ascontiguousarray(strip[..., 3]), own_alpha, scale=1 / 255), np.uint8)
+        strip[..., 3] = alpha
+        return np.asarray(cv2.copyTo(strip, alpha), np.uint8)
+
+    def _on_grid(self, plane: NDArray[np.float32] | Pixels) -> NDArray[np.float32]:
+        """The map sampled at every cell's middle, with one cell more on each side."""
+        if self.pitch == 1:
+            shrinks = plane.shape[0] > self.height or plane.shape[1] > self.width
+            fitted = cv2.resize(
+                plane, (self.width, self.height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            )
+            return np.asarray(cv2.copyMakeBorder(fitted, 1, 1, 1, 1, cv2.BORDER_REPLICATE), plane.dtype)
+        across, down = ceil(self.width / self.pitch), ceil(self.height / self.pitch)
+        # Cells of the map per cell of the grid; given as a factor, resize keeps it to the last digit.
+        step_x = plane.shape[1] * self.pitch / self.width
+        step_y = plane.shape[0] * self.pitch / self.height
+        beyond = cv2.copyMakeBorder(plane, 0, ceil(2 * step_y) + 1, 0, ceil(2 * step_x) + 1, cv2.BORDER_REPLICATE)
+        fitted = cv2.resize(beyond, None, fx=1 / step_x, fy=1 / step_y, interpolation=cv2.INTER_LINEAR)
+        grid = cv2.copyMakeBorder(fitted[: down + 1, : across + 1], 1, 0, 1, 0, cv2.BORDER_REPLICATE)
+        return np.asarray(grid, plane.dtype)
+
+    def _runs(self, y: int, height: int) -> Iterator[tuple[int, int, int]]:
+        """Neighbouring columns of cells of one class as (class, left, right) in pixels; background is left out."""
+        classes = self._classes[y // self.pitch : ceil((y + height) / self.pitch)]
+        kinds = np.where((classes == classes[0]).all(axis=0), classes[0], MIXED)
+        starts = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist()]
+        for start, end in zip(starts, [*starts[1:], kinds.size], strict=True):
+            if kinds[start] != BACKGROUND:
+                yield int(kinds[start]), start * self.pitch, min(end * self.pitch, self.width)
+
+    def _enlarge(self, grid: NDArray[np.float32], top: int, left: int, height: int, width: int) -> NDArray[np.float32]:
+        """A map over any rectangle of output pixels."""
+        pitch = self.pitch
+        row, column = top // pitch, left // pitch
+        down, across = ceil((top + height) / pitch) - row + 2, ceil((left + width) / pitch) - column + 2
+        cells = grid[row : row + down, column : column + across]
+        if pitch == 1:
+            return cells[1:-1, 1:-1]
+        whole = cv2.resize(cells, (across * pitch, down * pitch), interpolation=cv2.INTER_LINEAR)
+        first, start = pitch + top % pitch, pitch + left % pitch
+        return np.asarray(whole[first : first + height, start : start + width], grid.dtype)
+
+    def _mix(self, y: int, left: int, rgb: Pixels) -> Pixels:
+        """Alpha of a rectangle by a·I + b."""
+        height, width = rgb.shape[:2]
+        *slopes, offset = (self._enlarge(plane, y, left, height, width) for plane in self._line)
+        total = offset * np.float32(255)
+        for slope, channel in zip(slopes, cv2.split(rgb), strict=True):
+            cv2.accumulateProduct(slope, channel.astype(np.float32), total)
+        return np.asarray(cv2.convertScaleAbs(np.maximum(total, 0, out=total)), np.uint8)
+
+    def _clean(self, y: int, left: int, rgb: Pixels, alpha: Pixels, target: Pixels) -> None:
+        """Give soft pixels in ``target`` their colour, F + alpha·(I - alpha·F - (1 - alpha)·B), in whole numbers."""
+        soft = cv2.inRange(alpha, np.array(1), np.array(254))
+        column, row, width, height = cv2.boundingRect(soft)
+        if not width:
+            return
+        part = np.s_[row : row + height, column : column + width]
+        front = self._enlarge(self._foreground, y + row, left + column, height, width)
+        back = self._enlarge(self._background, y + row, left + column, height, width)
+        weight = cv2.cvtColor(alpha[part], cv2.COLOR_GRAY2RGB).astype(np.int16)
+        apart = cv2.multiply(cv2.subtract(front, back, dtype=cv2.CV_16S), weight, scale=1 / 255)
+        missing = cv2.subtract(cv2.subtract(rgb[part], back, dtype=cv2.CV_16S), apart)
+        clean = cv2.add(front, cv2.multiply(missing, weight, scale=1 / 255), dtype=cv2.CV_8U)
+        cv2.copyTo(cv2.cvtColor(clean, cv2.COLOR_RGB2RGBA), soft[part], dst=target[part])
+        target[part][..., 3] = alpha[part]
+
+
+def _classify(line: Planes) -> Pixels:
+    """Class of every cell of the grid without its border, from all lines that reach into the cell."""
+    most, least = line[3].copy(), line[3].copy()
+    for slope in line[:3]:
+        most += np.maximum(slope, 0)
+        least += np.minimum(slope, 0)
+    near = np.ones((3, 3), np.uint8)
+    classes = np.full((most.shape[0] - 2, most.shape[1] - 2), MIXED, np.uint8)
+    classes[cv2.dilate(most, near)[1:-1, 1:-1] < NOTHING] = BACKGROUND
+    classes[cv2.erode(least, near)[1:-1, 1:-1] > 1 - NOTHING] = SUBJECT
+    return classes

@@ -1,0 +1,159 @@
+"""The ONNX Runtime session: the device asked for is the device used, or the server does not start."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+
+from bgone.errors import StartError
+from bgone.matting import weights
+from bgone.matting.engine import EngineOptions, Matte, Tensor
+from bgone.matting.models import Recipe
+
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+_EXTRAS = {"cpu": "cpu", "cuda": "gpu", "openvino": "openvino"}
+
+
+class OnnxNet:
+    """A net in this process: ``run`` blocks, takes any number of pictures, and keeps no state between calls.
+
+    Attributes:
+        name: Model name or file, for logs.
+        recipe: Input size.
+        device: Execution provider that really runs the graph.
+        batchable: The graph's first axis is free.
+    """
+
+    def __init__(self, options: EngineOptions) -> None:
+        runtime = _import_runtime()
+        row = weights.model_row(options.model)
+        content: bytes | str = options.model
+        if row is not None:
+            content = weights.verify(weights.find(row, options.models_dir), row)
+        self.name = options.model
+        self._session = _open_session(runtime, content, options)
+        self.device: str = self._session.get_providers()[0]
+        self._input = self._session.get_inputs()[0]
+        self._output = self._session.get_outputs()[0].name
+        self.recipe = _recipe_of(self._input, options.model)
+        self.batchable = not isinstance(self._input.shape[0], int)
+        if row is not None and row.recipe != self.recipe:
+            raise StartError(f"{row.file}: the table says {row.recipe}, the graph takes {self.recipe}.")
+        # Warm-up: the arena and thread pool are made now, not in the first customer's time.
+        try:
+            self.run(np.zeros((1, self.recipe.height, self.recipe.width, 3), np.uint8))
+        except _failures(runtime) as error:
+            raise StartError(
+                f"{options.model}: expected an output float32 (n, {self.recipe.height}, {self.recipe.width}), "
+                f"but a first run failed: {error}"
+            ) from error
+
+    def run(self, batch: Tensor) -> Matte:
+        """uint8 (n, height, width, 3) → float32 (n, height, width), clipped to 0..1."""
+        (matte,) = self._session.run([self._output], {self._input.name: batch})
+        shape = (batch.shape[0], self.recipe.height, self.recipe.width)
+        return np.clip(np.asarray(matte, np.float32).reshape(shape), 0.0, 1.0)
+
+
+def installed_runtimes() -> list[str]:
+    """Names of the ONNX Runtime distributions that are installed."""
+    found = []
+    for name in RUNTIMES:
+        try:
+            importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+def check_runtimes(found: list[str]) -> None:
+    """Exactly one runtime: two overwrite each other's files and one of them silently wins.
+
+    Raises:
+        StartError: None or several; the words say what to type.
+    """
+    if not found:
+        raise StartError("No ONNX Runtime is installed. Type: pip install 'bgone[cpu]' (or 'bgone[gpu]' for NVIDIA).")
+    if len(found) > 1:
+        names = " ".join(found)
+        raise StartError(
+            f"Several ONNX Runtimes are installed ({names}): they overwrite each other. "
+            f"Type: pip uninstall -y {names} && pip install 'bgone[cpu]' (or 'bgone[gpu]' for NVIDIA)."
+        )
+
+
+def _import_runtime() -> Any:
+    check_runtimes(installed_runtimes())
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    return onnxruntime
+
+
+def _open_session(runtime: Any, content: bytes | str, options: EngineOptions) -> Any:
+    wanted = options.device
+    available = runtime.get_available_providers()
+    if wanted == "auto":
+        wanted = "cuda" if PROVIDERS["cuda"] in available else "cpu"
+    provider = PROVIDERS[wanted]
+    if provider not in available:
+        raise StartError(
+            f"BGONE_DEVICE={options.device}: this ONNX Runtime has no {provider} (it has {', '.join(available)}). "
+            f"Type: pip uninstall -y {' '.join(installed_runtimes())} && pip install 'bgone[{_EXTRAS[wanted]}]'."
+        )
+    if wanted == "cuda":
+        runtime.preload_dlls()
+    session = _session(runtime, content, options, provider)
+    # get_available_providers() names what was compiled in; only the session knows what is really used.
+    if session.get_providers()[0] != provider:
+        if options.device == "auto":
+            return _session(runtime, content, options, PROVIDERS["cpu"])
+        raise StartError(
+            f"BGONE_DEVICE={options.device}: the session fell back to {session.get_providers()[0]}. "
+            "Check the driver (nvidia-smi) and the CUDA and cuDNN libraries, or set BGONE_DEVICE=cpu."
+        )
+    return session
+
+
+def _session(runtime: Any, content: bytes | str, options: EngineOptions, provider: str) -> Any:
+    settings = runtime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.enable_cpu_mem_arena = not options.low_memory
+    # Spinning burns a core between requests and loses on shared hosts (docs/performance.md).
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = [provider]
+    if provider == PROVIDERS["cuda"]:
+        providers = [(provider, {"arena_extend_strategy": "kSameAsRequested"}), PROVIDERS["cpu"]]
+    if provider == PROVIDERS["openvino"]:
+        providers = [(provider, {"device_type": "CPU", "num_of_threads": str(options.threads)})]
+    try:
+        return runtime.InferenceSession(content, settings, providers=providers)
+    except _failures(runtime) as error:
+        raise StartError(f"ONNX Runtime cannot load {options.model} on {provider}: {error}") from error
+
+
+def _failures(runtime: Any) -> tuple[type[Exception], ...]:
+    """What the runtime raises: its exceptions share no base but Exception, so the families that it declares."""
+    declared = vars(runtime.capi.onnxruntime_pybind11_state).values()
+    families = [kind for kind in declared if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*families, RuntimeError, ValueError)
+
+
+def _recipe_of(tensor: Any, name: str) -> Recipe:
+    shape = tensor.shape
+    fixed = len(shape) == 4 and shape[3] == 3 and all(isinstance(side, int) for side in shape[1:3])
+    if tensor.type != "tensor(uint8)" or not fixed:
+        raise StartError(
+            f"{name}: expected an input uint8 (n, height, width, 3) with fixed height and width, "
+            f"got {tensor.type} {shape}."
+        )
+    return Recipe(width=shape[2], height=shape[1])
