@@ -1,0 +1,1 @@
+"""An order → bytes: fetch, admit, look, think, draw. Knows no web, database or wire format."""

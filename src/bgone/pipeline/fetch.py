@@ -1,0 +1,316 @@
+"""A stranger's URL becomes bytes, without the stranger learning or reaching anything inside.
+
+Each hop is judged in full before a packet leaves: the name is resolved once, every address of it must be permitted,
+and the connection goes to those very addresses; the name lives on only in ``Host``, SNI and the certificate check.
+A connection serves one request and is closed, so nothing (cookies, a TLS session of another name) outlives its hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from typing import cast
+
+import httpcore2
+import httpx2
+from httpcore2 import AnyIOBackend, AsyncHTTPConnection, AsyncNetworkBackend, AsyncNetworkStream
+
+from bgone import __version__
+from bgone.errors import ApiError, fetch_failed, overloaded, too_many_bytes
+from bgone.pipeline.addresses import Address, Network, Target, allowed, permitted, port_permitted, read_url
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""Blocking: name and port to addresses in text, best first; raises OSError for an unknown name."""
+
+ADDRESSES_TRIED = 4
+INFLATED_STEP = 256 * 1024
+PIECES_BETWEEN_YIELDS = 32
+REDIRECTS = (301, 302, 303, 307, 308)
+# 203 is a 200 that a transforming proxy has touched.
+GOOD = (200, 203)
+CODINGS = ("gzip", "x-gzip", "deflate")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """What one fetch may cost, and how many run at once.
+
+    Attributes:
+        bytes: Most bytes of one picture, as sent and after inflating.
+        connect_s: For each address tried, and for the TLS handshake.
+        read_s: Longest silence of an origin.
+        dns_s: Longest wait for a name.
+        total_s: For everything together, waiting for a turn and all hops included.
+        redirects: Hops followed after the first.
+        concurrency: Fetches at once.
+        waiting: Fetches that may wait for a turn; more are refused as overloaded.
+    """
+
+    bytes: int = 30_000_000
+    connect_s: float = 3.0
+    read_s: float = 5.0
+    dns_s: float = 4.0
+    total_s: float = 11.0
+    redirects: int = 3
+    concurrency: int = 16
+    waiting: int = 64
+
+
+def system_resolver(host: str, port: int) -> list[str]:
+    """Ask the system for the addresses of ``host``."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
+
+
+class Fetcher:
+    """Fetch pictures from URLs; lives as long as the app, on one event loop.
+
+    Args:
+        limits: What a fetch may cost.
+        allow: Networks that may be reached although they are not public, on any port.
+        resolver: Stand-in for the system's resolver; runs on this object's own threads.
+        tls: Whom to trust; the system's certificate store (and ``SSL_CERT_FILE``) by default.
+    """
+
+    def __init__(
+        self,
+        limits: FetchLimits | None = None,
+        allow: tuple[Network, ...] = (),
+        *,
+        resolver: Resolver = system_resolver,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = limits or FetchLimits()
+        self._allow = allow
+        self._resolver = resolver
+        self._tls = tls or ssl.create_default_context()
+        self._turns = asyncio.Semaphore(self._limits.concurrency)
+        self._inside = 0
+        # A look-up cannot be interrupted: hung ones fill these threads only, and the rest time out unstarted.
+        self._lookups = ThreadPoolExecutor(min(8, self._limits.concurrency), thread_name_prefix="bgone-dns")
+
+    async def aclose(self) -> None:
+        """Drop look-ups that have not started; fetches in flight belong to their callers."""
+        self._lookups.shutdown(wait=False, cancel_futures=True)
+
+    async def fetch(self, url: str) -> bytes:
+        """Fetch the bytes behind ``url``; what they are is for the decoder to say.
+
+        https may redirect to http: a picture's address is no secret of ours, and both are judged alike.
+
+        Raises:
+            fetch_failed: A URL, address or port that is not permitted; an origin that fails, lies or dawdles.
+            too_many_bytes: More than ``limits.bytes``, announced or sent.
+            overloaded: No turn in time, or too many waiting.
+        """
+        target = read_url(url)
+        if self._inside >= self._limits.concurrency + self._limits.waiting:
+            raise overloaded(2, "too many fetches waiting")
+        self._inside += 1
+        now = asyncio.get_running_loop().time
+        arrived, started = now(), float("inf")
+        try:
+            async with asyncio.timeout(self._limits.total_s), self._turns:
+                started = now()
+                return await self._follow(target)
+        except TimeoutError as error:
+            # Whoever spent most of the time waiting for a turn was failed by us, not by the origin.
+            if started - arrived > self._limits.total_s / 2:
+                raise overloaded(5, "no turn to fetch in time") from error
+            raise fetch_failed("timed out", detail=f"{target}: {self._limits.total_s:g} s in all") from error
+        finally:
+            self._inside -= 1
+
+    async def _follow(self, target: Target) -> bytes:
+        for _ in range(self._limits.redirects + 1):
+            answer = await self._ask(target)
+            if isinstance(answer, bytes):
+                return answer
+            target = answer
+        raise fetch_failed(f"more than {self._limits.redirects} redirects", detail=str(target))
+
+    async def _ask(self, target: Target) -> bytes | Target:
+        """One hop: the body, or where it sends us."""
+        road = PinnedRoad(await self._addresses(target))
+        connection = AsyncHTTPConnection(_origin(target), ssl_context=self._tls, network_backend=road)
+        try:
+            response = await connection.handle_async_request(self._request(target))
+            if response.status in REDIRECTS:
+                return _redirected(target, response)
+            if response.status not in GOOD:
+                raise fetch_failed(f"the origin answered {response.status}", detail=str(target))
+            return await collect(response, self._limits.bytes)
+        except httpcore2.TimeoutException as error:
+            raise fetch_failed("timed out", detail=f"{target}: {error!r}") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
+            raise fetch_failed("the connection failed or broke off", detail=f"{target}: {error!r}") from error
+        finally:
+            await road.aclose()
+
+    async def _addresses(self, target: Target) -> list[str]:
+        """Every address behind ``target``, each one judged, in the order to try them."""
+        found = [target.literal] if target.literal else await self._look_up(target)
+        if not all(permitted(address, self._allow) for address in found):
+            raise _not_reachable(target, f"{target}: refused among {[str(address) for address in found]}")
+        if not port_permitted(target.port) and not all(allowed(address, self._allow) for address in found):
+            raise fetch_failed("the port is not allowed", detail=str(target))
+        return [str(address) for address in _alternate(found)[:ADDRESSES_TRIED]]
+
+    async def _look_up(self, target: Target) -> list[Address]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limits.dns_s):
+                texts = await loop.run_in_executor(self._lookups, self._resolver, target.host, target.port)
+            found = [ip_address(text) for text in dict.fromkeys(texts)]
+        except TimeoutError as error:
+            raise fetch_failed("timed out", detail=f"{target}: name look-up") from error
+        except (OSError, ValueError) as error:
+            raise _not_reachable(target, f"{target}: {error!r}") from error
+        if not found:
+            raise _not_reachable(target, f"{target}: no address")
+        return found
+
+    def _request(self, target: Target) -> httpcore2.Request:
+        timeout = {"connect": self._limits.connect_s, "read": self._limits.read_s, "write": self._limits.read_s}
+        headers: list[tuple[bytes | str, bytes | str]] = [
+            ("Host", target.url.netloc),
+            ("User-Agent", f"bgone/{__version__}"),
+            ("Accept", "image/*,*/*;q=0.8"),
+            ("Accept-Encoding", "identity"),
+            ("Connection", "close"),
+        ]
+        url = httpcore2.URL(
+            scheme=target.url.raw_scheme, host=target.host.encode(), port=target.port, target=target.url.raw_path
+        )
+        return httpcore2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
+
+
+class PinnedRoad(AsyncNetworkBackend):
+    """Connect to given addresses and no others, whatever name is asked for; the first that answers is taken."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+        self._inner = AnyIOBackend()
+        self._stream: AsyncNetworkStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> AsyncNetworkStream:
+        failure: Exception = httpcore2.ConnectError("no address")
+        for address in self._addresses:
+            try:
+                self._stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return self._stream
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def aclose(self) -> None:
+        # Not left to httpcore: it forgets the socket when it is cancelled during the TLS handshake.
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
+async def collect(response: httpcore2.Response, limit_bytes: int) -> bytes:
+    """Gather a body, counted while it arrives and while it inflates, in steps that leave the event loop air.
+
+    Raises:
+        too_many_bytes: The announced length, the bytes sent or the bytes inflated pass ``limit_bytes``.
+        fetch_failed: An unknown coding, damaged or truncated coded data, an empty body.
+    """
+    announced, inflater = _read_headers(response)
+    if announced > limit_bytes:
+        raise too_many_bytes(limit_bytes)
+    body = bytearray()
+    sent = pieces = 0
+    stream = cast(AsyncGenerator[bytes, None], aiter(cast(AsyncGenerator[bytes, None], response.stream)))
+    async with aclosing(stream):
+        async for raw in stream:
+            sent += len(raw)
+            for piece in inflate(inflater, raw) if inflater else (raw,):
+                body += piece
+                pieces += 1
+                if max(sent, len(body)) > limit_bytes:
+                    raise too_many_bytes(limit_bytes)
+                if pieces % PIECES_BETWEEN_YIELDS == 0:
+                    await asyncio.sleep(0)
+    if inflater and not inflater.eof:
+        raise fetch_failed("the answer was cut short", detail="coded data ended early")
+    if not body:
+        raise fetch_failed("the answer was empty")
+    return bytes(body)
+
+
+def inflate(inflater: zlib._Decompress, raw: bytes) -> Iterable[bytes]:
+    """Yield what ``raw`` inflates to, at most ``INFLATED_STEP`` bytes at a time."""
+    while True:
+        if raw and inflater.eof:
+            raise fetch_failed("the answer's coding is damaged", detail="data after the end of coded data")
+        try:
+            piece = inflater.decompress(raw, INFLATED_STEP)
+        except zlib.error as error:
+            raise fetch_failed("the answer's coding is damaged", detail=str(error)) from error
+        yield piece
+        raw = inflater.unconsumed_tail or inflater.unused_data
+        # A full step may leave more inside zlib, even when all input is taken.
+        if not raw and len(piece) < INFLATED_STEP:
+            return
+
+
+def _read_headers(response: httpcore2.Response) -> tuple[int, zlib._Decompress | None]:
+    announced = 0
+    codings: list[str] = []
+    for name, value in response.headers:
+        match name.lower():
+            case b"content-length":
+                announced = int(value)  # h11 has checked the digits
+            case b"content-encoding":
+                codings += [part.strip().lower() for part in value.decode("latin-1").split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    if not codings:
+        return announced, None
+    if len(codings) > 1 or codings[0] not in CODINGS:
+        raise fetch_failed("the answer is compressed although identity was asked for", detail=str(codings)[:200])
+    return announced, zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # reads gzip and zlib headers alike
+
+
+def _redirected(target: Target, response: httpcore2.Response) -> Target:
+    location = next((value for name, value in response.headers if name.lower() == b"location"), b"")
+    if not location:
+        raise fetch_failed("the origin redirects nowhere", detail=str(target))
+    text = location.decode("utf-8", "replace")
+    try:
+        # Relative ones are joined; absolute ones are read from their own text, before anything normalises it.
+        return read_url(text if "://" in text.partition("?")[0] else str(target.url.join(text)))
+    except httpx2.InvalidURL as error:
+        raise fetch_failed("the origin redirects to a bad URL", detail=f"{target}: {error}") from error
+
+
+def _origin(target: Target) -> httpcore2.Origin:
+    return httpcore2.Origin(target.url.raw_scheme, target.host.encode(), target.port)
+
+
+def _alternate(addresses: Sequence[Address]) -> list[Address]:
+    """Take the families in turn, so that a dead IPv6 does not use up every try (RFC 8305, section 4)."""
+    first = [address for address in addresses if address.version == addresses[0].version]
+    second = [address for address in addresses if address.version != addresses[0].version]
+    return [address for address in chain.from_iterable(zip_longest(first, second)) if address is not None]
+
+
+def _not_reachable(target: Target, detail: str) -> ApiError:
+    # One wording for an unknown name and a refused one: inside names must not be told apart from outside.
+    why = "the address is not allowed" if target.literal else "the host is unknown or its address is not allowed"
+    return fetch_failed(why, detail=detail)

@@ -1,0 +1,323 @@
+"""Admission, seats and the three hops: an order goes in, a result whose bytes are being drawn comes out.
+
+The loop owns queues and seats and touches no pixels; threads touch pixels and own no state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from typing import TypeVar
+
+import cv2
+
+from bgone.errors import ClientGone, deadline_passed, overloaded
+from bgone.imaging.formats import FORMATS, whole_picture_bytes
+from bgone.imaging.geometry import Box
+from bgone.imaging.photo import Look, Photo, PhotoLimits, look, open_photo
+from bgone.matting.compose import cut
+from bgone.matting.edges import fit_matte
+from bgone.matting.engine import Engine, Matte, Tensor
+from bgone.matting.models import Recipe
+from bgone.matting.tensor import tensor_of
+from bgone.pipeline.budget import Budget, Holding
+from bgone.pipeline.fetch import Fetcher
+from bgone.pipeline.order import Order, RenderOptions, Upload
+from bgone.pipeline.render import Drawing, Plan, bands, draw, plan
+from bgone.pipeline.spool import Spool
+from bgone.pipeline.timings import Timings
+
+Value = TypeVar("Value")
+
+WORKING_SIDE = 512  # longest side of the working picture; docs/edges.md shows what other sizes cost and gain
+SPOOL_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StudioOptions:
+    """How much at once.
+
+    Attributes:
+        photo: What a header may declare.
+        threads: Picture threads, and threads of the deflate pool.
+        seats: Orders being worked on; more wait in the queue.
+        queue: Orders waiting for a seat; more are refused.
+        deadline_s: Seconds from admission to the last byte drawn.
+    """
+
+    photo: PhotoLimits
+    threads: int
+    seats: int
+    queue: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A picture that is being drawn.
+
+    Attributes:
+        spool: Its bytes as they come; close it when done with it.
+        media_type: Bare media type, e.g. ``image/png``.
+        format: Name of the format row.
+        width: Pixels across.
+        height: Pixels down.
+        photo_width: Upright width of what came in.
+        photo_height: Its height.
+        subject: The subject's box in the delivered scale where it was measured (crop), else None.
+    """
+
+    spool: Spool
+    media_type: str
+    format: str
+    width: int
+    height: int
+    photo_width: int
+    photo_height: int
+    subject: Box | None
+
+
+class Stop:
+    """Why a drawing should end early: set on the loop, read between strips on a thread."""
+
+    def __init__(self, deadline_at: float) -> None:
+        self._deadline_at = deadline_at
+        self._gone = threading.Event()
+
+    def set(self) -> None:
+        """The client has gone."""
+        self._gone.set()
+
+    def check(self) -> None:
+        """Raise ``ClientGone`` or ``deadline_passed`` when there is nobody to draw for."""
+        if self._gone.is_set():
+            raise ClientGone
+        if time.monotonic() > self._deadline_at:
+            raise deadline_passed(1)
+
+
+class Seat:
+    """A place among the orders being worked on; left once, however often ``leave`` is called."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Give the seat to the next in the queue."""
+        if self._leave is not None:
+            leave, self._leave = self._leave, None
+            leave()
+
+
+class Studio:
+    """The one place where pictures are made; lives on one event loop.
+
+    Args:
+        fetcher: Reads ``Link`` sources.
+        options: How much at once.
+        budget: Memory that orders may hold together.
+    """
+
+    def __init__(self, fetcher: Fetcher, options: StudioOptions, budget: Budget) -> None:
+        self.options = options
+        self.budget = budget
+        self._loop = asyncio.get_running_loop()
+        self._fetcher = fetcher
+        self._engine: asyncio.Future[Engine] = self._loop.create_future()
+        self._pictures = ThreadPoolExecutor(options.threads, thread_name_prefix="picture")
+        self._deflate = ThreadPoolExecutor(options.threads, thread_name_prefix="deflate")
+        self._disk = ThreadPoolExecutor(2, thread_name_prefix="spool")
+        self._free = options.seats
+        self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._left_at = time.monotonic()
+        self._pace_s = 0.5  # mean seconds between orders that end while others wait; starts as a guess
+        cv2.setNumThreads(1)  # pictures run side by side instead
+
+    # --- the engine ---------------------------------------------------------------------------------------------
+
+    def set_engine(self, engine: Engine) -> None:
+        """The net is loaded and warm; orders that came earlier go on."""
+        self._engine.set_result(engine)
+
+    @property
+    def engine(self) -> Engine | None:
+        """The net, or None while it is loading."""
+        return self._engine.result() if self._engine.done() else None
+
+    async def aclose(self) -> None:
+        """End the threads; drawings under way end at their next strip."""
+        if self.engine is not None:
+            await self.engine.aclose()
+        for pool in (self._pictures, self._deflate, self._disk):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- what probes and metrics see ----------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Orders in the queue."""
+        return len(self._queue)
+
+    @property
+    def busy_seats(self) -> int:
+        """Orders being worked on."""
+        return self.options.seats - self._free
+
+    @property
+    def oldest_wait_s(self) -> float:
+        """Seconds that the first in the queue has waited."""
+        return time.monotonic() - self._queue[0][1] if self._queue else 0.0
+
+    def retry_after_s(self) -> int:
+        """Whole seconds after which a refused caller should find a place: queue times pace, with jitter."""
+        expected = (self.waiting + 1) * self._pace_s
+        return min(60, max(1, ceil(expected * random.uniform(1.0, 1.5))))  # noqa: S311 - jitter, not a secret
+
+    # --- the walk -----------------------------------------------------------------------------------------------
+
+    async def make(self, order: Order, holding: Holding, timings: Timings) -> Result:
+        """Cut one picture.
+
+        Args:
+            order: What is asked.
+            holding: Memory of this order; grows here, released by whoever opened it.
+            timings: Filled while it goes; ``draw`` is there when the spool has finished.
+
+        Returns:
+            A result whose first bytes are there; the rest is being drawn.
+
+        Raises:
+            ApiError: Every failure before the first byte.
+        """
+        stop = Stop(time.monotonic() + self.options.deadline_s)
+        try:
+            async with asyncio.timeout(self.options.deadline_s):
+                engine = await asyncio.shield(self._engine)
+                data = await self._source(order, holding, timings)
+                photo = await self._on_picture_thread(lambda: open_photo(data, self.options.photo))
+                holding.grow(_cost(photo, order.options))
+                with timings.measure("wait"):
+                    seat = await self._take_seat()
+                try:
+                    return await self._cut(engine, photo, order.options, timings, stop, seat)
+                except BaseException:
+                    seat.leave()
+                    raise
+        except TimeoutError as error:
+            stop.set()
+            raise deadline_passed(self.retry_after_s()) from error
+        except BaseException:
+            stop.set()
+            raise
+
+    async def _source(self, order: Order, holding: Holding, timings: Timings) -> bytes:
+        if isinstance(order.source, Upload):
+            return order.source.data
+        with timings.measure("fetch"):
+            data = await self._fetcher.fetch(order.source.url)
+        holding.grow(len(data))
+        return data
+
+    async def _cut(
+        self, engine: Engine, photo: Photo, options: RenderOptions, timings: Timings, stop: Stop, seat: Seat
+    ) -> Result:
+        with timings.measure("look"):
+            seen, tensor = await self._on_picture_thread(lambda: _look(photo, engine.recipe))
+        with timings.measure("predict"):
+            matte = await engine.predict(tensor)
+        with timings.measure("maps"):
+            drawing, planned = await self._on_picture_thread(lambda: _prepare(photo, seen, matte, options, stop))
+        spool = Spool(self._disk, SPOOL_BYTES)
+        self._start_drawing(drawing, planned, spool, timings, seat)
+        try:
+            await spool.begun()
+        except BaseException:
+            spool.close()
+            raise
+        form = FORMATS[options.format]
+        return Result(
+            spool=spool,
+            media_type=form.media_type,
+            format=form.name,
+            width=planned.width,
+            height=planned.height,
+            photo_width=photo.width,
+            photo_height=photo.height,
+            subject=planned.subject,
+        )
+
+    def _start_drawing(self, drawing: Drawing, planned: Plan, spool: Spool, timings: Timings, seat: Seat) -> None:
+        def work() -> None:
+            with timings.measure("draw"):
+                draw(drawing, planned, spool.write, self._deflate)
+
+        def end(done: Future[None]) -> None:
+            # Cancelled: the studio was closed before a thread was free.
+            error = ClientGone() if done.cancelled() else done.exception()
+            if error is None:
+                spool.finish()
+            else:
+                spool.fail(error)
+            self._loop.call_soon_threadsafe(seat.leave)
+
+        self._pictures.submit(work).add_done_callback(end)
+
+    async def _on_picture_thread(self, work: Callable[[], Value]) -> Value:
+        return await self._loop.run_in_executor(self._pictures, work)
+
+    # --- seats ----------------------------------------------------------------------------------------------------
+
+    async def _take_seat(self) -> Seat:
+        if self._free > 0:
+            self._free -= 1
+            return Seat(self._leave_seat)
+        if len(self._queue) >= self.options.queue:
+            raise overloaded(self.retry_after_s(), f"queue: {len(self._queue)} orders wait")
+        place: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append((place, time.monotonic()))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._leave_seat()  # the seat came in the same moment as the hang-up
+            self._queue = deque(waiting for waiting in self._queue if waiting[0] is not place)
+            raise
+        return Seat(self._leave_seat)
+
+    def _leave_seat(self) -> None:
+        now = time.monotonic()
+        while self._queue:
+            place, _ = self._queue.popleft()
+            if not place.done():
+                # Measured only while orders wait: idle time says nothing about the pace.
+                self._pace_s += 0.1 * (min(now - self._left_at, 30.0) - self._pace_s)
+                self._left_at = now
+                place.set_result(None)
+                return
+        self._left_at = now
+        self._free += 1
+
+
+def _look(photo: Photo, recipe: Recipe) -> tuple[Look, Tensor]:
+    seen = look(photo, WORKING_SIDE)
+    return seen, tensor_of(seen.working, recipe)
+
+
+def _prepare(photo: Photo, seen: Look, matte: Matte, options: RenderOptions, stop: Stop) -> tuple[Drawing, Plan]:
+    height, width = seen.working.shape[:2]
+    drawing = Drawing(photo, seen, cut(seen.working, fit_matte(matte, width, height)), stop.check)
+    return drawing, plan(drawing, options)
+
+
+def _cost(photo: Photo, options: RenderOptions) -> int:
+    """Bytes that the order will hold while it waits and works, from the header: pixels, the writer's, the spool's."""
+    width, height = options.cap.fit(photo.width, photo.height)
+    writer = whole_picture_bytes(options.format, width, height, bands(options))
+    return photo.whole_bytes + writer + min(SPOOL_BYTES, width * height)
