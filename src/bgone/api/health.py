@@ -1,0 +1,27 @@
+"""Probes: alive says that the loop turns, ready says that a picture would be cut now, and why not."""
+
+from __future__ import annotations
+
+from bgone.pipeline.studio import Studio
+
+
+class Health:
+    """What readiness looks at.
+
+    Attributes:
+        draining: The server has been told to stop: it answers what is in flight and takes no more.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.draining = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server is not ready, in words, or None."""
+        if self.draining:
+            return "draining: the server is shutting down"
+        engine = self._studio.engine
+        if engine is None:
+            return "the model is loading"
+        return engine.trouble

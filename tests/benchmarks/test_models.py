@@ -1,0 +1,63 @@
+"""The benchmark's nets: rembg's twin answers what bgone's net answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from benchmarks.models import DEVIATION, MEAN, SIDE, fixed_matte, for_rembg, no_net, no_net_for_rembg, save
+
+from bgone.matting import weights
+from bgone.matting.models import EMBEDDED, MODELS
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+
+
+def run(model: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {session.get_inputs()[0].name: batch})
+    return np.asarray(answer)
+
+
+def as_rembg_sends_it(batch: np.ndarray) -> np.ndarray:
+    """Normalised as its session does it: in float64, then rounded to float32."""
+    normal = (batch / 255 - MEAN.astype(float)) / DEVIATION.astype(float)
+    return np.ascontiguousarray(normal.transpose(0, 3, 1, 2), np.float32)
+
+
+def test_the_embedded_net_answers_rembg_the_same_matte() -> None:
+    """Through the adapter every byte of the picture reaches the net unchanged."""
+    net = onnx.load(weights.find(MODELS[EMBEDDED]))
+
+    ours, theirs = run(net, PICTURE), run(for_rembg(net), as_rembg_sends_it(PICTURE))
+
+    assert theirs.shape == (1, 1, SIDE, SIDE)
+    np.testing.assert_allclose(theirs.reshape(-1), ours.reshape(-1), atol=1e-4)  # the runtime may fuse differently
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_net_answers_the_fixed_matte(count: int) -> None:
+    """Whatever comes in, for any batch, in both signatures."""
+    batch = np.repeat(PICTURE, count, axis=0)
+
+    ours, theirs = run(no_net(), batch), run(no_net_for_rembg(), as_rembg_sends_it(batch))
+
+    assert ours.shape == (count, SIDE, SIDE)
+    assert (ours == fixed_matte()).all()
+    assert (theirs[:, 0] == ours).all()
+
+
+def test_the_fixed_matte_has_its_shares() -> None:
+    """42 % transparent, 50 % opaque."""
+    matte = fixed_matte()
+
+    assert (matte == 0).mean() == pytest.approx(0.42, abs=0.01)
+    assert (matte == 1).mean() == pytest.approx(0.50, abs=0.01)
+
+
+def test_models_are_saved_where_servers_find_them(tmp_path: Path) -> None:
+    """Folders are made on the way."""
+    assert save(no_net(), tmp_path / "a" / "no-net.onnx").is_file()
