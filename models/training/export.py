@@ -1,0 +1,146 @@
+"""Write the net as ONNX and prove that it says what the training code says.
+
+python export.py --work WORK --out ../bgone-small-1.onnx
+"""
+
+import argparse
+import hashlib
+import os
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from net import Net, PictureToMatte
+
+SIDE = 320
+OPSET = 17
+TOLERANCE = 1e-3
+LIMIT_BYTES = 15_000_000
+
+
+def load_net(checkpoint: Path) -> Net:
+    """The averaged weights of a checkpoint, ready to predict."""
+    net = Net()
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu")["average"])
+    return net.eval()
+
+
+def write_onnx(net: Net, out: Path, side: int = SIDE) -> None:
+    """Export with batch norms folded into convolutions; written aside, then renamed."""
+    example = torch.zeros((1, side, side, 3), dtype=torch.uint8)
+    aside = out.with_suffix(".part")
+    torch.onnx.export(
+        PictureToMatte(net).eval(),
+        (example,),
+        str(aside),
+        input_names=["picture"],
+        output_names=["matte"],
+        dynamic_axes={"picture": {0: "n"}, "matte": {0: "n"}},
+        opset_version=OPSET,
+        do_constant_folding=True,
+        dynamo=False,
+    )
+    model = simplify(aside)
+    for value in model.graph.output:  # the exporter forgets what it knows about the output
+        for axis, size in zip(value.type.tensor_type.shape.dim[1:], (side, side), strict=True):
+            axis.Clear()
+            axis.dim_value = size
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    model.graph.name = "bgone"
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(aside))
+    os.replace(aside, out)
+
+
+def simplify(path: Path) -> onnx.ModelProto:
+    """The exported graph without its constant arithmetic and free-standing paddings."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(str(path))
+    stored = model.graph.initializer
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in stored}
+    pads = {node.output[0]: node for node in model.graph.node if node.op_type == "Pad"}
+    for node in model.graph.node:
+        pad = pads.get(node.input[0]) if node.op_type == "Conv" else None
+        if pad is not None:  # a padding of its own costs a copy and a change of layout
+            before, after = constants[pad.input[1]].reshape(2, -1)[:, 2:]
+            inside = next(attribute for attribute in node.attribute if attribute.name == "pads")
+            inside.ints[:] = [*before.tolist(), *after.tolist()]
+            node.input[0] = pad.input[0]
+            model.graph.node.remove(pad)
+    used = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in stored if tensor.name not in used]:
+        stored.remove(tensor)
+    del model.graph.value_info[:]
+    kept = [entry for entry in model.opset_import if entry.domain == ""]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    return model
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def largest_difference(net: Net, path: Path, pictures: np.ndarray) -> float:
+    """Largest difference between ONNX and training code over uint8 (N, side, side, 3)."""
+    with torch.inference_mode():
+        ours = PictureToMatte(net).eval()(torch.from_numpy(pictures)).numpy()
+    theirs = open_session(path, 2).run(["matte"], {"picture": pictures})[0]
+    assert theirs.shape == ours.shape == pictures.shape[:3]
+    return float(np.abs(ours - theirs).max())
+
+
+def milliseconds(path: Path, threads: int, rounds: int = 40) -> float:
+    """Median time of one picture."""
+    session = open_session(path, threads)
+    picture = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        session.run(["matte"], {"picture": picture})
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[5:]) * 1000
+
+
+def test_pictures() -> np.ndarray:
+    """Noise, a ramp and a disc, uint8 (3, side, side, 3)."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    ramp = np.stack([x * 255 // SIDE, y * 255 // SIDE, (x + y) * 255 // (2 * SIDE)], 2)
+    disc = np.where((np.hypot(x - 160, y - 150) < 90)[..., None], (200, 60, 40), (235, 235, 230))
+    return np.stack([rng.integers(0, 256, ramp.shape), ramp, disc]).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Export a checkpoint's averaged weights.")
+    parser.add_argument("--work", type=Path, required=True, help="folder with checkpoint.pt")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+
+    net = load_net(given.work / "checkpoint.pt")
+    write_onnx(net, given.out)
+    blob = given.out.read_bytes()
+    difference = largest_difference(net, given.out, test_pictures())
+    nodes = Counter(node.op_type for node in onnx.load(str(given.out)).graph.node)
+    print("nodes", dict(nodes.most_common()))
+    print(f"bytes {len(blob)}, largest difference to the training code {difference:.2e}")
+    for threads in (1, 2):
+        print(f"{milliseconds(given.out, threads):.1f} ms a picture with {threads} threads")
+    print("sha256", hashlib.sha256(blob).hexdigest())
+    if difference > TOLERANCE or len(blob) > LIMIT_BYTES:
+        raise SystemExit(f"parity {TOLERANCE} or size {LIMIT_BYTES} exceeded")
+
+
+if __name__ == "__main__":
+    main()
