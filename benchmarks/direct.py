@@ -17,7 +17,7 @@ import orjson
 
 from bgone.imaging.photo import PhotoLimits, look, open_photo
 from bgone.imaging.writer import Write
-from bgone.machine import cores
+from bgone.machine import cores, settle_malloc
 from bgone.matting.compose import cut
 from bgone.matting.edges import fit_matte
 from bgone.matting.engine import EngineOptions
@@ -25,7 +25,7 @@ from bgone.matting.onnx import OnnxNet
 from bgone.matting.tensor import tensor_of
 from bgone.pipeline.order import RenderOptions
 from bgone.pipeline.render import Drawing, draw, plan
-from bgone.pipeline.studio import WORKING_SIDE
+from bgone.pipeline.studio import working_side
 
 
 def open_net(model: str) -> OnnxNet:
@@ -36,7 +36,7 @@ def open_net(model: str) -> OnnxNet:
 def cut_out(data: bytes, net: OnnxNet, write: Write, pool: Executor) -> float:
     """One picture, file to PNG; gives the seconds that the net took."""
     photo = open_photo(data, PhotoLimits())
-    seen = look(photo, WORKING_SIDE)
+    seen = look(photo, working_side(photo))
     tensor = tensor_of(seen.working, net.recipe)
     started = time.perf_counter()
     (matte,) = net.run(tensor[None])
@@ -49,6 +49,7 @@ def cut_out(data: bytes, net: OnnxNet, write: Write, pool: Executor) -> float:
 
 def main() -> None:
     """See the module."""
+    settle_malloc()
     model, picture = sys.argv[1:]
     cv2.setNumThreads(1)
     net, data = open_net(model), Path(picture).read_bytes()

@@ -31,7 +31,7 @@ def _serve_options(command: click.Command) -> click.Command:
 
 @cli.command(name="serve")
 @click.pass_context
-def serve(context: click.Context, **flags: str | None) -> None:
+def serve(context: click.Context, /, **flags: str | None) -> None:
     """Start the server; no further set-up is needed."""
     from bgone.app import run
     from bgone.settings import load

@@ -27,8 +27,9 @@ from bgone.api.reading import ReadLimits
 from bgone.api.routes import Rooms, lost, routes
 from bgone.errors import StartError
 from bgone.imaging import vips
-from bgone.imaging.photo import PhotoLimits
+from bgone.imaging.photo import PhotoLimits, heic_available
 from bgone.logs import start_logging
+from bgone.machine import settle_malloc
 from bgone.matting.engine import Engine, EngineOptions, open_engine
 from bgone.pipeline.addresses import parse_networks
 from bgone.pipeline.budget import Budget
@@ -98,7 +99,7 @@ def _fetcher(settings: Settings) -> Fetcher:
 
 def _studio_options(settings: Settings) -> StudioOptions:
     return StudioOptions(
-        photo=PhotoLimits(pixels=int(settings.max_megapixels * 1_000_000)),
+        photo=PhotoLimits(pixels=int(settings.max_megapixels * 1_000_000), heic=heic_available()),
         threads=settings.core_threads,
         seats=settings.seat_count,
         queue=settings.queue,
@@ -142,6 +143,7 @@ class Server(uvicorn.Server):
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; returns the exit status."""
+    settle_malloc()
     listener = start_logging(settings.log_level)
     failures: list[StartError] = []
 

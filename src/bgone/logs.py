@@ -44,6 +44,7 @@ def start_logging(level: str) -> logging.handlers.QueueListener:
     root.setLevel(level.upper())
     logging.raiseExceptions = False
     logging.getLogger("pyvips").setLevel(logging.WARNING)  # it reports every strip at info
+    logging.getLogger("python_multipart.multipart").setLevel(logging.ERROR)  # a warning per malformed body
     listener.start()
     return listener
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 from math import ceil
 from pathlib import Path
+
+# mallopt's parameters, glibc malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -24,6 +29,21 @@ def memory_bytes(cgroup: Path = _CGROUP) -> int:
         if text.isdigit():
             return min(physical, int(text))
     return physical
+
+
+def settle_malloc() -> None:
+    """Tell glibc to keep the planes of a picture between requests; call before the first thread.
+
+    By default it maps and unmaps every plane of more than 128 KB: 4,400 page faults for a picture of 1 MP and a quarter
+    of its CPU time (45 against 33.5 ms). One arena, because threads' own arenas keep what the others lack. Elsewhere
+    than on glibc nothing happens.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+    libc.mallopt(_M_TRIM_THRESHOLD, 32 << 20)
+    libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ def error_of(response: Response) -> dict[str, object]:
 # --- ways to send a picture -----------------------------------------------------------------------------------------
 
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "multipart file": {"files": {"image_file": ("a/b\\c.png", PHOTO, "image/jpg")}},
     "multipart file without type": {"files": {"image_file": ("x", PHOTO)}},
     "multipart base64 text": {"files": {"image_base64": (None, TEXT)}},
@@ -72,7 +73,7 @@ def test_every_way_to_send_a_picture_gives_the_same_cutout(client: Client, way: 
     if way == "raw chunked":
         options["content"] = iter([PHOTO[:1000], PHOTO[1000:]])
 
-    answer = client.post("/v2", **options)  # type: ignore[arg-type]
+    answer = client.post("/v2", **options)
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
@@ -125,7 +126,12 @@ def test_the_first_picture_of_the_contracts_order_wins(client: Client) -> None:
 
 def test_empty_fields_are_absent(client: Client) -> None:
     """Browsers and SDKs send every field of a form."""
-    files = {"image_file": ("x", PHOTO), "image_url": (None, ""), "bg_color": (None, ""), "size": (None, " ")}
+    files: dict[str, Any] = {
+        "image_file": ("x", PHOTO),
+        "image_url": (None, ""),
+        "bg_color": (None, ""),
+        "size": (None, " "),
+    }
     assert client.post("/v2", files=files).status_code == 200
 
 
@@ -216,7 +222,7 @@ def test_jpeg_without_a_background_is_white(client: Client) -> None:
 def test_despill_takes_green_off_the_subject(client: Client) -> None:
     """Green above the mean of red and blue is gone, luma stays."""
     picture = scene(161, 120)
-    green = np.clip(picture.astype(int) + (0, 120, 0), 0, 255).astype(np.uint8)
+    green = np.clip(picture.astype(int) + np.array([0, 120, 0]), 0, 255).astype(np.uint8)
     plain = decode(cut(client, encode(green, "PNG")).content).astype(int)
     clean = decode(cut(client, encode(green, "PNG"), despill="1").content).astype(int)
     spilled = (plain[..., 3] > 0) & (plain[..., 1] > (plain[..., 0] + plain[..., 2]) / 2 + 2)
@@ -314,7 +320,7 @@ def test_server_timing_names_the_real_steps(client: Client) -> None:
 )  # fmt: skip
 def test_a_bad_option_is_named_with_what_was_expected_and_what_came(client: Client, option: str, value: str) -> None:
     """400 ``invalid_option`` with the three facts."""
-    answer = cut(client, **{option: value})
+    answer = cut(client, PHOTO, **{option: value})
     error = error_of(answer)
 
     assert (answer.status_code, error["code"]) == (400, "invalid_option")
@@ -325,7 +331,7 @@ def test_a_bad_option_is_named_with_what_was_expected_and_what_came(client: Clie
     assert str(details["got"])[:60] == value[:60]
 
 
-BAD_BODIES: dict[str, tuple[dict[str, object], int, str]] = {
+BAD_BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 400, "missing_image"),
     "empty multipart file": ({"files": {"image_file": ("", b"")}}, 400, "missing_image"),
     "no picture field": ({"files": {"crop": (None, "true")}}, 400, "missing_image"),
@@ -350,7 +356,7 @@ BAD_BODIES: dict[str, tuple[dict[str, object], int, str]] = {
 def test_bad_bodies_get_the_contracts_error(client: Client, case: str) -> None:
     """Status, code and the full error object."""
     options, status, code = BAD_BODIES[case]
-    answer = client.post("/v2", **options)  # type: ignore[arg-type]
+    answer = client.post("/v2", **options)
 
     assert (answer.status_code, error_of(answer)["code"]) == (status, code)
 
@@ -364,7 +370,7 @@ def test_too_many_bytes_are_refused_so_that_the_client_can_read_it(client: Clien
         {"content": (big[i : i + 100_000] for i in range(0, len(big), 100_000))},
         {"data": {"image_base64": base64.b64encode(big).decode()}},
     ):
-        answer = client.post("/v2", **options)  # type: ignore[arg-type]
+        answer = client.post("/v2", **options)
         assert (answer.status_code, error_of(answer)["code"]) == (413, "image_too_large")
 
 

@@ -118,7 +118,9 @@ class Conductor:
         visit.facts["key"] = caller.fingerprint
         if operation.inform is not None:
             info = operation.inform(caller, self._health.trouble)
-            await visit.reply.whole(info.status, orjson.dumps(info.body), [("content-type", "application/json")])
+            headers = [("content-type", "application/json")]
+            body = orjson.dumps(info.body)
+            await visit.reply.whole(info.status, body, headers, unread_body=not visit.body_read)
             return
         with_body = self._studio.budget.open(self._studio.retry_after_s())
         try:
@@ -265,7 +267,7 @@ async def _unless(gone: asyncio.Future[None], work: Awaitable[Any]) -> Any:
     if task.done():
         return task.result()
     task.cancel()
-    (outcome,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(outcome, Result):  # ready in the same moment: nobody will read it
+    outcomes: tuple[Any] = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(outcome := outcomes[0], Result):  # ready in the same moment: nobody will read it
         outcome.spool.close()
     raise ClientGone

@@ -17,6 +17,7 @@ from bgone.api.dialects import backgrounderase
 from bgone.api.endpoint import Conductor, new_request_id
 from bgone.api.health import Health
 from bgone.api.metrics import Metrics
+from bgone.api.reading import has_body
 
 DIALECTS: tuple[Dialect, ...] = (backgrounderase.DIALECT,)
 DEFAULT = backgrounderase.DIALECT  # whose form errors take outside every dialect's paths
@@ -54,6 +55,8 @@ class _Page:
         if scope["method"] in ("GET", "HEAD"):
             response = self.read(rooms)
             response.headers["x-request-id"] = new_request_id()
+            if has_body(scope):  # nobody reads it, and it may be endless
+                response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
         operations = {"GET": Operation("page", "GET", (scope["path"],), needs_key=False)}

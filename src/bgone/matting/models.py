@@ -52,7 +52,7 @@ MODELS: dict[str, Model] = {
         Model(
             name=EMBEDDED,
             file="bgone-small-1.onnx",
-            sha256="6fc1bf1ce3874013be81bbea0f0821d4be767dbb7c2978aa17c7b3be220b1f2a",
+            sha256="84d36c162eebbd9974d230fdf2a32991bd5197fb48c05c0fc584617c750f67c5",
             licence="Apache-2.0",
             recipe=Recipe(320, 320),
             batchable=True,

@@ -36,7 +36,10 @@ from bgone.pipeline.timings import Timings
 
 Value = TypeVar("Value")
 
-WORKING_SIDE = 512  # longest side of the working picture; docs/edges.md shows what other sizes cost and gain
+# Longest side of the working picture; docs/edges.md shows what other sizes cost and gain. Half the cost where the
+# picture itself is not much finer.
+WORKING_SIDE = 512
+SMALL_PIXELS, SMALL_WORKING_SIDE = 2_000_000, 384
 SPOOL_BYTES = 8 << 20
 
 
@@ -305,8 +308,13 @@ class Studio:
         self._free += 1
 
 
+def working_side(photo: Photo) -> int:
+    """Longest side in pixels of the working picture."""
+    return SMALL_WORKING_SIDE if photo.pixels < SMALL_PIXELS else WORKING_SIDE
+
+
 def _look(photo: Photo, recipe: Recipe) -> tuple[Look, Tensor]:
-    seen = look(photo, WORKING_SIDE)
+    seen = look(photo, working_side(photo))
     return seen, tensor_of(seen.working, recipe)
 
 

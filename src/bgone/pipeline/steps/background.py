@@ -25,7 +25,7 @@ def lay_on(rows: Pixels, ground: Colour, *, opaque: bool) -> Pixels:
     alpha = np.ascontiguousarray(rows[..., 3])
     colour = np.empty((*alpha.shape, 3), np.uint8)
     colour[:] = (ground.red, ground.green, ground.blue)
-    solid = cv2.cvtColor(rows, cv2.COLOR_RGBA2RGB)
+    solid: Pixels = np.asarray(cv2.cvtColor(rows, cv2.COLOR_RGBA2RGB), np.uint8)
     if opaque:
         soft = _soft_columns(alpha)
         cv2.copyTo(solid, alpha, colour)
