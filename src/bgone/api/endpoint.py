@@ -169,6 +169,8 @@ class Conductor:
             body = await asyncio.to_thread(delivery.wrap, whole)
             await visit.reply.whole(200, body, self._picture_headers(visit, delivery))
             return
+        if visit.reply.needs_length:
+            await _unless(gone, spool.ended())
         length = spool.written if spool.finished else None
         try:
             await visit.reply.stream(spool.pieces(), self._picture_headers(visit, delivery), length, gone.done)

@@ -102,8 +102,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _complain(self, status: int, code: str, message: str) -> None:
         """Answer what never became a request, then close."""
         self._stop_clock()
-        if self._answering:  # two answers must not mix
-            self.transport.abort()
+        if self._running is not None and self._running.response_started and self._answering:
+            self.transport.abort()  # two answers must not mix
             return
         if self.transport.is_closing():
             return

@@ -38,6 +38,11 @@ class Reply:
     def started(self) -> bool:
         return self.status != 0
 
+    @property
+    def needs_length(self) -> bool:
+        """HTTP/1.0 knows no chunks, and a body that ends with its connection would look whole when it is cut."""
+        return str(self._scope.get("http_version")) == "1.0"
+
     async def whole(self, status: int, body: bytes, headers: HeaderList, *, unread_body: bool = False) -> None:
         """A complete answer.
 

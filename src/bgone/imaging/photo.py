@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
@@ -20,7 +21,7 @@ import PIL.Image
 from bgone.errors import side_too_long, too_many_pixels, unreadable_image, unsupported_image
 from bgone.imaging import vips
 from bgone.imaging.color import is_srgb_profile, to_srgb
-from bgone.imaging.geometry import Box
+from bgone.imaging.geometry import Box, SizeCap
 from bgone.imaging.sniff import ACCEPTED, FileKind, sniff
 
 Pixels = npt.NDArray[np.uint8]
@@ -171,7 +172,10 @@ def look(photo: Photo, longest: int) -> Look:
     """
     try:
         if photo.whole:
-            kept = _decode(photo).copy_memory()
+            pixels = np.asarray(_decode(photo).numpy(), np.uint8)
+            kept = vips.from_pixels(pixels)
+            if pixels.shape[2] == 3:
+                return Look(_shrink(pixels, longest), kept)
             small = kept.thumbnail_image(longest, height=longest, size="down")
         else:
             kept = None
@@ -181,6 +185,13 @@ def look(photo: Photo, longest: int) -> Look:
         return Look(np.asarray(small.numpy(), np.uint8), kept)
     except vips.Error as error:
         raise unreadable_image(str(error)) from error
+
+
+def _shrink(pixels: Pixels, longest: int) -> Pixels:
+    width, height = SizeCap(longest=longest).fit(pixels.shape[1], pixels.shape[0])
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def picture(photo: Photo, seen: Look, width: int, height: int) -> Any:

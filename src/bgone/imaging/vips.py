@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 # Read by libvips when it starts: warnings of strangers' files are not our log; one thread a picture, pictures side by
 # side instead (PERFORMANCE notes in docs/performance.md).
 os.environ.setdefault("VIPS_WARNING", "0")
@@ -36,6 +39,12 @@ pyvips.cache_set_max(0)
 Image = pyvips.Image
 Region = pyvips.Region
 Error = pyvips.Error
+
+
+def from_pixels(pixels: npt.NDArray[np.uint8]) -> Any:
+    """A libvips image over uint8 (height, width, bands) sRGB; the array is shared, not copied."""
+    height, width, bands = pixels.shape
+    return Image.new_from_memory(pixels.data, width, height, bands, "uchar").copy(interpretation="srgb")
 
 
 def version() -> str:

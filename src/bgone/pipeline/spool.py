@@ -110,6 +110,20 @@ class Spool:
                 return
             await self._news.wait()
 
+    async def ended(self) -> None:
+        """Wait until everything is written, for a reader that must know the size first.
+
+        Raises:
+            BaseException: What the writer failed with.
+        """
+        while True:
+            self._news.clear()
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                return
+            await self._news.wait()
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """The bytes in order, in pieces of about ``PIECE_BYTES``; they are dropped once read.
 
