@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -200,7 +200,7 @@ def _bmp(width: int, height: int, *, compression: int = 0) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info + bytes(64)
 
 
-BOMBS = {
+BOMBS: dict[str, Callable[[], bytes]] = {
     "png 65535": lambda: _png(65_535, 65_535),
     "png 2 thousand million": lambda: _png(2**31 - 1, 2**31 - 1),
     "png 20000 with pixels": lambda: _png(20_000, 20_000, bits=1, kind=0, data=_zeros(20_000 * 2_501)),
@@ -254,9 +254,8 @@ def test_a_bomb_within_the_limit_is_drawn_in_strips(server: Served) -> None:
     with _peak(server) as growth:
         started = time.monotonic()
         answer = server.post("/v2", content=bomb)
-    print(
-        f"{len(bomb):,} bytes, {answer.status_code} in {time.monotonic() - started:.2f} s; +{growth[0] / MEGABYTE:.0f} MiB"
-    )
+        seconds = time.monotonic() - started
+    print(f"{len(bomb):,} bytes, {answer.status_code} in {seconds:.2f} s; +{growth[0] / MEGABYTE:.0f} MiB")
     assert answer.status_code in (200, 503)
     assert growth[0] < 500 * MEGABYTE
 
@@ -283,13 +282,12 @@ def test_31_megabytes_get_a_413_that_the_client_reads(server: Served, way: str) 
     assert answer.json()["error"]["code"] == "image_too_large"
 
 
+_PART = b'--b\r\ncontent-disposition: form-data; name="a"; filename="b"\r\n\r\n'
 ENDLESS = {
     "raw": ("POST /v2", "image/png", b""),
     "json": ("POST /v2", "application/json", b'{"image_base64":"'),
     "urlencoded": ("POST /v2", "application/x-www-form-urlencoded", b"image_base64="),
-    "multipart": (
-        "POST /v2", "multipart/form-data; boundary=b", b'--b\r\ncontent-disposition: form-data; name="a"; filename="b"\r\n\r\n'
-    ),
+    "multipart": ("POST /v2", "multipart/form-data; boundary=b", _PART),
     "multipart preamble": ("POST /v2", "multipart/form-data; boundary=b", b""),
     "a page": ("GET /livez", "text/plain", b""),
     "account": ("GET /v2/account", "text/plain", b""),
@@ -346,7 +344,7 @@ def test_endless_overhead_is_cut(server: Served, case: str) -> None:
 
 
 def test_slow_clients_are_cut_while_others_are_served(strict: Served) -> None:
-    """50 silent, 50 slow heads, 50 slow bodies, 20 that send nothing but empty lines after a good request."""
+    """50 each of: silent, slow heads, slow and silent bodies, slow chunks, empty lines after a good request."""
     before = _warm(strict)
     slow_body = request(b"", "Content-Length: 20000", "Content-Type: image/jpeg")
     openings = {
@@ -386,7 +384,7 @@ def test_slow_clients_are_cut_while_others_are_served(strict: Served) -> None:
 
     async def go() -> None:
         beside = asyncio.create_task(other())
-        await asyncio.gather(*(stay(name) for name in openings for _ in range(25)))
+        await asyncio.gather(*(stay(name) for name in openings for _ in range(50)))
         done.set()
         await beside
 
@@ -395,8 +393,8 @@ def test_slow_clients_are_cut_while_others_are_served(strict: Served) -> None:
 
     print({name: f"cut after {seconds:.2f} s at most" for name, seconds in cut_after.items()})
     print(f"{len(served)} others served meanwhile, slowest {max(served):.2f} s")
-    assert max(cut_after.values()) < 15
-    _settles(strict, before, "150 slow clients")
+    assert max(cut_after.values()) < 10
+    _settles(strict, before, "300 slow clients")
     _no_traceback(strict)
 
 
@@ -412,9 +410,8 @@ def test_clients_that_never_read_hold_up_nobody(server: Served) -> None:
         answer = server.post("/v2", content=PHOTO)
         served_s = time.monotonic() - started
         free_s = wait_until(lambda: metric(server, "bgone_seats_busy") == 0, 40)
-    print(
-        f"served in {served_s:.2f} s beside them, all seats free {free_s:.2f} s later, /livez p99 {_p99(health) * 1000:.0f} ms"
-    )
+    print(f"served in {served_s:.2f} s beside them, all seats free {free_s:.2f} s later")
+    print(f"/livez p99 {_p99(health) * 1000:.0f} ms of {len(health)}")
     assert answer.status_code in (200, 503)
     _settles(server, before, "20 who do not read")
 
@@ -455,28 +452,28 @@ def test_a_hang_up_behind_a_pipelined_request_is_heard(server: Served) -> None:
     before = _warm(server)
     picture = photo(2600, 1950)
     post = f"POST /v2 HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode() + picture
-    gone = metric(server, 'bgone_requests_total{dialect="backgrounderase",operation="cut",status="499"}') if (
-        'status="499"' in server.get("/metrics").text) else 0  # fmt: skip
+    hang_up = 'bgone_requests_total{dialect="backgrounderase",operation="cut",status="499"}'
+    with connect(server.port) as line:  # so that the counter is there
+        line.sendall(post[:-1])
+    wait_until(lambda: hang_up in server.get("/metrics").text)
+    gone = metric(server, hang_up)
     with connect(server.port) as line:
         line.sendall(post + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: metric(server, "bgone_inflight") == 1)
     _settles(server, before, "a pipelined hang-up")
-    assert server.get("/metrics").text.count('operation="cut",status="499"') >= 1
-    now = metric(server, 'bgone_requests_total{dialect="backgrounderase",operation="cut",status="499"}')
-    assert now == gone + 1
+    assert metric(server, hang_up) == gone + 1
 
 
+_MULTIPART = "multipart/form-data; boundary=b"
+_FIELD = '--b\r\ncontent-disposition: form-data; name="f{}"\r\n\r\n1\r\n'
 FORMS = {
     "urlencoded": ("application/x-www-form-urlencoded", "&".join(f"f{i}=1" for i in range(10_000))),
-    "multipart": (
-        "multipart/form-data; boundary=b",
-        "".join(f'--b\r\ncontent-disposition: form-data; name="f{i}"\r\n\r\n1\r\n' for i in range(10_000)) + "--b--\r\n",
-    ),
+    "multipart": (_MULTIPART, "".join(_FIELD.format(i) for i in range(10_000)) + "--b--\r\n"),
     "json": ("application/json", "{" + ",".join(f'"f{i}":1' for i in range(10_000)) + "}"),
     "deep json": ("application/json", '{"a":' * 10_000 + "1" + "}" * 10_000),
-    "part with 10,000 headers": ("multipart/form-data; boundary=b", "--b\r\n" + "a: b\r\n" * 10_000 + "\r\n1\r\n--b--\r\n"),
+    "part with 10,000 headers": (_MULTIPART, "--b\r\n" + "a: b\r\n" * 10_000 + "\r\n1\r\n--b--\r\n"),
     "query": ("", ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FORMS)
@@ -545,7 +542,7 @@ def test_a_soak_of_mixed_requests_leaves_nothing_behind(server: Served) -> None:
     """150 requests, good, bad and broken, eight at a time: descriptors and threads return, memory is printed."""
     choice = random.Random(7)
     bombs = [make() for name, make in BOMBS.items() if "pixels" not in name]
-    sizes = [(61, 40), (640, 480), (1000, 1000), (1600, 1200)]
+    sizes = [(61, 40), (640, 480), (1000, 1000), (1200, 900)]
     good = [
         request(photo(*size), start=f"POST /v2?format={form} HTTP/1.1")
         for size in sizes

@@ -103,7 +103,7 @@ async def ask(port: int, data: bytes) -> Answer:
 def metric(served: Served, name: str) -> float:
     """The sum of a metric over its labels."""
     lines = served.get("/metrics").text.splitlines()
-    found = [float(line.rpartition(" ")[2]) for line in lines if line.startswith((name + " ", name + "{"))]
+    found = [float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
     assert found, name
     return sum(found)
 

@@ -16,7 +16,7 @@ from bgone.matting.engine import EngineOptions
 from bgone.matting.models import EMBEDDED, MODELS, Recipe
 from bgone.matting.onnx import OnnxNet, check_runtimes, installed_runtimes
 from bgone.matting.tensor import tensor_of
-from tests.pictures import scene
+from tests.pictures import ball, scene
 
 Shape = list[int | str]
 
@@ -50,7 +50,7 @@ def net_file(
 def test_the_embedded_net_finds_the_subject() -> None:
     """A red disc on a calm ground: high inside, low in the corners, nothing beyond 0..1."""
     net = embedded()
-    (matte,) = net.run(tensor_of(scene(300, 200), net.recipe)[None])
+    (matte,) = net.run(tensor_of(ball(300, 200), net.recipe)[None])
 
     assert (matte.shape, matte.dtype) == ((net.recipe.height, net.recipe.width), np.float32)
     assert 0 <= matte.min() <= matte.max() <= 1

@@ -22,7 +22,7 @@ from bgone.api.dialect import Delivery, Dialect, Operation
 from bgone.api.health import Health
 from bgone.api.metrics import Metrics
 from bgone.api.reading import ReadLimits, has_body, headers_of, query_of, read_fields
-from bgone.api.replies import Reply
+from bgone.api.replies import EARLY_S, SLOW_LINGER_S, Reply
 from bgone.errors import ApiError, ClientGone, internal, method_not_allowed, not_found, too_many_bytes
 from bgone.pipeline.budget import Holding
 from bgone.pipeline.order import Order, Upload
@@ -206,8 +206,10 @@ class Conductor:
             headers.append(("retry-after", str(error.retry_after_s)))
         if error.kind == "method_not_allowed":
             headers.append(("allow", str(error.facts["allowed"])))
+        # Who sends too slowly has had its time.
+        linger_s = SLOW_LINGER_S if error.kind == "slow_body" else EARLY_S
         try:
-            await visit.reply.whole(status, body, headers, unread_body=not visit.body_read)
+            await visit.reply.whole(status, body, headers, unread_body=not visit.body_read, linger_s=linger_s)
         except (ClientGone, ConnectionError):
             visit.facts["gone"] = True
 

@@ -15,6 +15,7 @@ HeaderList = Iterable[tuple[str, str]]
 STALL_S = 60.0  # a client that takes nothing for so long is cut
 EARLY_BYTES = 64 << 20  # after an early answer: read on so far ...
 EARLY_S = 10.0  # ... or so long, so that the client sees the answer
+SLOW_LINGER_S = 1.0  # the same where the client was too slow
 
 
 class Reply:
@@ -43,7 +44,15 @@ class Reply:
         """HTTP/1.0 knows no chunks, and a body that ends with its connection would look whole when it is cut."""
         return str(self._scope.get("http_version")) == "1.0"
 
-    async def whole(self, status: int, body: bytes, headers: HeaderList, *, unread_body: bool = False) -> None:
+    async def whole(
+        self,
+        status: int,
+        body: bytes,
+        headers: HeaderList,
+        *,
+        unread_body: bool = False,
+        linger_s: float = EARLY_S,
+    ) -> None:
         """A complete answer.
 
         Args:
@@ -51,6 +60,7 @@ class Reply:
             body: All of it.
             headers: Beside the common ones and ``content-length``.
             unread_body: The client may still be sending: answer now, read on within bounds, then close.
+            linger_s: The bound in time.
         """
         length = [("content-length", str(len(body)))]
         closing = [("connection", "close")] if unread_body else []
@@ -60,7 +70,7 @@ class Reply:
         await self._body(body, more=unread_body)
         if unread_body:
             # Content-Length is satisfied, so the client has the whole answer; now let it finish talking.
-            await discard(self._receive, EARLY_BYTES, EARLY_S)
+            await discard(self._receive, EARLY_BYTES, linger_s)
             await self._body(b"", more=False)
 
     async def stream(
