@@ -40,7 +40,7 @@ def ball(width: int = 61, height: int = 40, *, seed: int = 0) -> Pixels:
     wall = np.array([205, 212, 220], np.float32) - (y / max(height, 1) * 25)[..., None]
     noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 4, (height, width)).astype(np.float32), (0, 0), 1)
     picture = wall * (1 - inside) + ball * inside + noise[..., None]
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def encode(pixels: Pixels, form: str = "JPEG", **options: object) -> bytes:

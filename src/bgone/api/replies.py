@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from bgone.api.reading import discard
+from bgone.pipeline.spool import Piece
 
 HeaderList = Iterable[tuple[str, str]]
 
@@ -74,7 +75,7 @@ class Reply:
             await self._body(b"", more=False)
 
     async def stream(
-        self, pieces: AsyncIterator[bytes], headers: HeaderList, length: int | None, gone: Callable[[], bool]
+        self, pieces: AsyncIterator[Piece], headers: HeaderList, length: int | None, gone: Callable[[], bool]
     ) -> None:
         """A body as it comes, chunked unless ``length`` is known; stops quietly when the client has ``gone``."""
         known = [] if length is None else [("content-length", str(length))]
@@ -96,7 +97,7 @@ class Reply:
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*self._headers, *headers]]
         await self._timed({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def _body(self, body: bytes, *, more: bool) -> None:
+    async def _body(self, body: Piece, *, more: bool) -> None:
         self.sent_bytes += len(body)
         await self._timed({"type": "http.response.body", "body": body, "more_body": more})
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 ADLER_MODULUS = 65_521
 RAW_WINDOW_BITS = -15
 
-# Name: module, level. PERFORMANCE.md section 1, 12 MP RGBA: 114 ms and 11.2 MB, 250 ms and 10.8 MB; zlib is the last
+# Name: module, level. docs/performance.md, 12 MP RGBA: 114 ms and 11.2 MB, 250 ms and 10.8 MB; zlib is the last
 # resort. zlib-ng 1 is faster than 2 but writes 50 % more.
 KNOWN = {
     "isal": ("isal.isal_zlib", 1),

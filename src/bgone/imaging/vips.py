@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 # Read by libvips when it starts: warnings of strangers' files are not our log; one thread a picture, pictures side by
-# side instead (PERFORMANCE notes in docs/performance.md).
+# side instead (docs/performance.md).
 os.environ.setdefault("VIPS_WARNING", "0")
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
 

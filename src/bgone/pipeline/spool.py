@@ -19,6 +19,8 @@ from bgone.errors import ClientGone
 PIECE_BYTES = 64 * 1024
 MOST_BYTES = 256 * 1024
 
+Piece = bytes | memoryview
+
 
 class Spool:
     """One writer on a thread, one reader on the event loop.
@@ -34,7 +36,7 @@ class Spool:
         self._lock = threading.Lock()
         self._disk = disk
         self._memory_bytes = memory_bytes
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[Piece] = deque()
         self._backlog = 0
         self._file: IO[bytes] | None = None
         self._file_read = 0
@@ -124,7 +126,7 @@ class Spool:
                 return
             await self._news.wait()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[Piece]:
         """The bytes in order, in pieces of about ``PIECE_BYTES``; they are dropped once read.
 
         Raises:
@@ -154,7 +156,7 @@ class Spool:
                 self._file = None
                 self._file_read = self._file_end = 0
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Piece:
         """The next piece; empty when the end is reached."""
         while True:
             self._news.clear()
@@ -167,10 +169,16 @@ class Spool:
                 return b""
             await self._news.wait()
 
-    def _take(self) -> bytes:
+    def _take(self) -> Piece:
         with self._lock:
-            taken, size = [], 0
-            while self._pieces and size < MOST_BYTES:
+            if len(self._pieces[0]) > MOST_BYTES:  # a strip of a large picture: cut without a copy
+                strip = memoryview(self._pieces[0])
+                self._pieces[0] = strip[MOST_BYTES:]
+                self._backlog -= MOST_BYTES
+                return strip[:MOST_BYTES]
+            taken = [self._pieces.popleft()]
+            size = len(taken[0])
+            while self._pieces and size + len(self._pieces[0]) <= MOST_BYTES:
                 taken.append(self._pieces.popleft())
                 size += len(taken[-1])
             self._backlog -= size

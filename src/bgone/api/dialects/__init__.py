@@ -1,1 +1,1 @@
-"""One provider's wire format per file; DIALECTS in api/table.py lists them."""
+"""One provider's wire format per file; DIALECTS in api/routes.py lists them."""
