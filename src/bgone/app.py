@@ -30,7 +30,9 @@ from bgone.imaging import vips
 from bgone.imaging.photo import PhotoLimits, heic_available
 from bgone.logs import start_logging
 from bgone.machine import settle_malloc
-from bgone.matting.engine import Engine, EngineOptions, open_engine
+from bgone.matting.batcher import Batcher
+from bgone.matting.engine import Engine, EngineOptions
+from bgone.matting.onnx import OnnxNet
 from bgone.pipeline.addresses import parse_networks
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher, FetchLimits
@@ -90,6 +92,15 @@ async def _load_engine(settings: Settings, studio: Studio, metrics: Metrics, on_
     studio.set_engine(engine)
     metrics.device.labels(engine.device).set(1)
     structlog.get_logger("bgone").info("ready", model=settings.model, device=engine.device, libvips=vips.version())
+
+
+def open_engine(options: EngineOptions, on_batch: Callable[[int], None]) -> Engine:
+    """Load, verify and warm the net; blocking, seconds at most: call it on a thread.
+
+    Raises:
+        StartError: No runtime or two, an unknown model, a damaged file, or a device that is not really used.
+    """
+    return Batcher(OnnxNet(options), max_batch=options.max_batch, on_batch=on_batch)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

@@ -111,8 +111,8 @@ async def cut(studio: Studio, what: Order, timings: Timings | None = None) -> tu
 
 
 async def all_seats_free(studio: Studio) -> None:
-    await until(lambda: studio.busy_seats == 0)
-    assert (studio.waiting, studio.budget.held_bytes) == (0, 0)
+    await until(lambda: studio.seats.busy == 0)
+    assert (studio.seats.waiting, studio.budget.held_bytes) == (0, 0)
 
 
 @contextmanager
@@ -299,8 +299,8 @@ def test_a_full_queue_refuses_at_once_with_a_time_to_return() -> None:
         engine.gate.clear()
         async with open_studio(engine=engine, seats=1, queue=2) as studio:
             tasks = [asyncio.create_task(cut(studio, order())) for _ in range(3)]
-            await until(lambda: studio.waiting == 2 and engine.inside == 1)
-            assert studio.oldest_wait_s >= 0
+            await until(lambda: studio.seats.waiting == 2 and engine.inside == 1)
+            assert studio.seats.oldest_wait_s >= 0
             with pytest.raises(ApiError) as caught:
                 await cut(studio, order())
             assert caught.value.kind == "overloaded"
@@ -329,7 +329,7 @@ def test_who_came_first_is_served_first() -> None:
             tasks = []
             for number in range(6):
                 tasks.append(asyncio.create_task(one(number)))
-                await until(lambda number=number: engine.inside == 1 and studio.waiting == number)  # type: ignore[misc]
+                await until(lambda number=number: engine.inside == 1 and studio.seats.waiting == number)  # type: ignore[misc]
             engine.gate.set()
             await asyncio.gather(*tasks)
         assert done == list(range(6))
@@ -348,10 +348,10 @@ def test_who_leaves_while_waiting_leaves_the_queue() -> None:
         engine.gate.clear()
         async with open_studio(engine=engine, seats=1) as studio:
             tasks = [asyncio.create_task(cut(studio, order())) for _ in range(4)]
-            await until(lambda: studio.waiting == 3 and engine.inside == 1)
+            await until(lambda: studio.seats.waiting == 3 and engine.inside == 1)
             tasks[1].cancel()
             tasks[2].cancel()
-            await until(lambda: studio.waiting == 1)
+            await until(lambda: studio.seats.waiting == 1)
             engine.gate.set()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert [isinstance(result, asyncio.CancelledError) for result in results] == [False, True, True, False]
@@ -366,10 +366,10 @@ def test_a_seat_that_comes_in_the_moment_of_leaving_is_not_lost() -> None:
     async def main() -> None:
         engine = RedEngine()
         async with open_studio(engine=engine, seats=1) as studio:
-            seat = await studio._take_seat()
-            second = asyncio.create_task(studio._take_seat())
-            third = asyncio.create_task(studio._take_seat())
-            await until(lambda: studio.waiting == 2)
+            seat = await studio.seats.take()
+            second = asyncio.create_task(studio.seats.take())
+            third = asyncio.create_task(studio.seats.take())
+            await until(lambda: studio.seats.waiting == 2)
             seat.leave()
             second.cancel()
             (await third).leave()
@@ -404,7 +404,7 @@ def test_who_leaves_during_the_look_frees_the_seat() -> None:
     async def main() -> None:
         async with open_studio(engine=RedEngine(), seats=1, threads=1) as studio:
             opened = asyncio.create_task(cut(studio, order()))
-            await until(lambda: studio.busy_seats == 1)
+            await until(lambda: studio.seats.busy == 1)
             with busy(studio._pictures):
                 opened.cancel()
                 await asyncio.gather(opened, return_exceptions=True)
@@ -446,7 +446,7 @@ def test_who_leaves_while_reading_stops_the_drawing() -> None:
             await anext(result.spool.pieces())
             result.spool.close()
             pool.gate.set()
-            await until(lambda: studio.busy_seats == 0)
+            await until(lambda: studio.seats.busy == 0)
             assert not result.spool.finished
             assert 0 < result.spool.written < len(whole)
 
@@ -497,11 +497,11 @@ def test_the_deadline_holds_in_the_queue() -> None:
 
     async def main() -> None:
         async with open_studio(engine=RedEngine(), seats=1, deadline_s=0.05) as studio:
-            seat = await studio._take_seat()
+            seat = await studio.seats.take()
             with pytest.raises(ApiError) as caught:
                 await cut(studio, order())
             assert caught.value.detail == "deadline"
-            assert studio.waiting == 0
+            assert studio.seats.waiting == 0
             seat.leave()
             await all_seats_free(studio)
 
@@ -517,7 +517,7 @@ def test_the_deadline_holds_while_drawing() -> None:
             with busy(studio._deflate), pytest.raises(ApiError) as caught:
                 await cut(studio, order(noisy()))
             assert caught.value.detail == "deadline"
-            await until(lambda: studio.busy_seats == 0)
+            await until(lambda: studio.seats.busy == 0)
 
     on_loop(main)
 

@@ -122,7 +122,7 @@ class Conductor:
             body = orjson.dumps(info.body)
             await visit.reply.whole(info.status, body, headers, unread_body=not visit.body_read)
             return
-        with_body = self._studio.budget.open(self._studio.retry_after_s())
+        with_body = self._studio.budget.open(self._studio.seats.retry_after_s())
         try:
             await self._cut(visit, operation, scope, receive, with_body)
         finally:

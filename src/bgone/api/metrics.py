@@ -50,11 +50,15 @@ class Metrics:
     def watch(self, studio: Studio, health: Health) -> None:
         """Read readiness, queue, seats and memory at every scrape."""
         self.ready.set_function(lambda: health.trouble is None)
+        seats = studio.seats
         gauges = {
-            "bgone_queue_depth": ("Orders waiting for a seat.", lambda: studio.waiting),
-            "bgone_oldest_wait_seconds": ("Seconds the first in the queue has waited.", lambda: studio.oldest_wait_s),
-            "bgone_seats_busy": ("Orders being worked on.", lambda: studio.busy_seats),
-            "bgone_seats": ("Orders that may be worked on at once.", lambda: studio.options.seats),
+            "bgone_queue_depth": ("Orders waiting for a seat.", lambda: seats.waiting),
+            "bgone_oldest_wait_seconds": (
+                "Seconds the first in the queue has waited.",
+                lambda: seats.oldest_wait_s,
+            ),
+            "bgone_seats_busy": ("Orders being worked on.", lambda: seats.busy),
+            "bgone_seats": ("Orders that may be worked on at once.", lambda: seats.count),
             "bgone_memory_held_bytes": ("Memory promised to orders.", lambda: studio.budget.held_bytes),
             "bgone_memory_budget_bytes": ("Most memory promised at once.", lambda: studio.budget.limit_bytes),
         }

@@ -1,8 +1,7 @@
-"""The Engine protocol: machinery hidden behind one await; ``open_engine`` makes the one that the settings ask for."""
+"""The Engine protocol: machinery hidden behind one await."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,7 +44,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What ``open_engine`` needs to know.
+    """What opening an engine needs to know.
 
     Attributes:
         model: A name of the model table or the path of an ``.onnx`` file.
@@ -62,16 +61,3 @@ class EngineOptions:
     threads: int = 1
     max_batch: int = 1
     low_memory: bool = False
-
-
-def open_engine(options: EngineOptions, on_batch: Callable[[int], None] = lambda size: None) -> Engine:
-    """Load, verify and warm the net; blocking, seconds at most: call it on a thread with the loop still to come.
-
-    Raises:
-        StartError: No runtime or two, an unknown model, a damaged file, or a device that is not really used.
-    """
-    from bgone.matting.batcher import Batcher
-    from bgone.matting.onnx import OnnxNet
-
-    net = OnnxNet(options)
-    return Batcher(net, max_batch=options.max_batch, on_batch=on_batch)

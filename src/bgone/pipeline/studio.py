@@ -1,24 +1,21 @@
-"""Admission, seats and the three hops: an order goes in, a result whose bytes are being drawn comes out.
+"""Admission and the three hops: an order goes in, a result whose bytes are being drawn comes out.
 
-The loop owns queues and seats and touches no pixels; threads touch pixels and own no state.
+The loop owns the seats and touches no pixels; threads touch pixels and own no state.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil
 from typing import TypeVar
 
 import cv2
 
-from bgone.errors import ClientGone, deadline_passed, overloaded
+from bgone.errors import ClientGone, deadline_passed
 from bgone.imaging.formats import FORMATS, whole_picture_bytes
 from bgone.imaging.geometry import Box
 from bgone.imaging.photo import Look, Photo, PhotoLimits, look, open_photo
@@ -31,6 +28,7 @@ from bgone.pipeline.budget import Budget, Holding
 from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.order import Order, RenderOptions, Upload
 from bgone.pipeline.render import Drawing, Plan, bands, draw, plan
+from bgone.pipeline.seats import Seat, Seats
 from bgone.pipeline.spool import Spool
 from bgone.pipeline.timings import Timings
 
@@ -106,19 +104,6 @@ class Stop:
             raise deadline_passed(1)
 
 
-class Seat:
-    """A place among the orders being worked on; left once, however often ``leave`` is called."""
-
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave: Callable[[], None] | None = leave
-
-    def leave(self) -> None:
-        """Give the seat to the next in the queue."""
-        if self._leave is not None:
-            leave, self._leave = self._leave, None
-            leave()
-
-
 class Studio:
     """The one place where pictures are made; lives on one event loop.
 
@@ -131,16 +116,13 @@ class Studio:
     def __init__(self, fetcher: Fetcher, options: StudioOptions, budget: Budget) -> None:
         self.options = options
         self.budget = budget
+        self.seats = Seats(options.seats, options.queue)
         self._loop = asyncio.get_running_loop()
         self._fetcher = fetcher
         self._engine: asyncio.Future[Engine] = self._loop.create_future()
         self._pictures = ThreadPoolExecutor(options.threads, thread_name_prefix="picture")
         self._deflate = ThreadPoolExecutor(options.threads, thread_name_prefix="deflate")
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="spool")
-        self._free = options.seats
-        self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
-        self._left_at = time.monotonic()
-        self._pace_s = 0.5  # mean seconds between orders that end while others wait; starts as a guess
         cv2.setNumThreads(1)  # pictures run side by side instead
 
     # --- the engine ---------------------------------------------------------------------------------------------
@@ -160,28 +142,6 @@ class Studio:
             await self.engine.aclose()
         for pool in (self._pictures, self._deflate, self._disk):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    # --- what probes and metrics see ----------------------------------------------------------------------------
-
-    @property
-    def waiting(self) -> int:
-        """Orders in the queue."""
-        return len(self._queue)
-
-    @property
-    def busy_seats(self) -> int:
-        """Orders being worked on."""
-        return self.options.seats - self._free
-
-    @property
-    def oldest_wait_s(self) -> float:
-        """Seconds that the first in the queue has waited."""
-        return time.monotonic() - self._queue[0][1] if self._queue else 0.0
-
-    def retry_after_s(self) -> int:
-        """Whole seconds after which a refused caller should find a place: queue times pace, with jitter."""
-        expected = (self.waiting + 1) * self._pace_s
-        return min(60, max(1, ceil(expected * random.uniform(1.0, 1.5))))  # noqa: S311 - jitter, not a secret
 
     # --- the walk -----------------------------------------------------------------------------------------------
 
@@ -207,7 +167,7 @@ class Studio:
                 photo = await self._on_picture_thread(lambda: open_photo(data, self.options.photo))
                 holding.grow(_cost(photo, order.options))
                 with timings.measure("wait"):
-                    seat = await self._take_seat()
+                    seat = await self.seats.take()
                 try:
                     return await self._cut(engine, photo, order.options, timings, stop, seat)
                 except BaseException:
@@ -215,7 +175,7 @@ class Studio:
                     raise
         except TimeoutError as error:
             stop.set()
-            raise deadline_passed(self.retry_after_s()) from error
+            raise deadline_passed(self.seats.retry_after_s()) from error
         except BaseException:
             stop.set()
             raise
@@ -274,38 +234,6 @@ class Studio:
 
     async def _on_picture_thread(self, work: Callable[[], Value]) -> Value:
         return await self._loop.run_in_executor(self._pictures, work)
-
-    # --- seats ----------------------------------------------------------------------------------------------------
-
-    async def _take_seat(self) -> Seat:
-        if self._free > 0:
-            self._free -= 1
-            return Seat(self._leave_seat)
-        if len(self._queue) >= self.options.queue:
-            raise overloaded(self.retry_after_s(), f"queue: {len(self._queue)} orders wait")
-        place: asyncio.Future[None] = self._loop.create_future()
-        self._queue.append((place, time.monotonic()))
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self._leave_seat()  # the seat came in the same moment as the hang-up
-            self._queue = deque(waiting for waiting in self._queue if waiting[0] is not place)
-            raise
-        return Seat(self._leave_seat)
-
-    def _leave_seat(self) -> None:
-        now = time.monotonic()
-        while self._queue:
-            place, _ = self._queue.popleft()
-            if not place.done():
-                # Measured only while orders wait: idle time says nothing about the pace.
-                self._pace_s += 0.1 * (min(now - self._left_at, 30.0) - self._pace_s)
-                self._left_at = now
-                place.set_result(None)
-                return
-        self._left_at = now
-        self._free += 1
 
 
 def working_side(photo: Photo) -> int:
