@@ -8,7 +8,8 @@ SHARED ?= ../shared
 DATA ?= $(SHARED)/training
 ENCODER ?= $(SHARED)/models/efficientnet-lite0-imagenet-encoder.npz
 WORK ?= /tmp/bgone-model
-MINUTES ?= 150
+MINUTES ?= 95
+TRAIN := $(WORK)/venv/bin/python models/training
 ARGS ?=
 
 .PHONY: serve test check format bench model clean
@@ -32,12 +33,16 @@ format: $(DEV_STAMP)
 bench: $(DEV_STAMP)
 	BGONE_SHARED="$(SHARED)" $(BIN)/python -m benchmarks $(ARGS)
 
-# Trains the embedded net anew; hours on a CPU. See models/training/README.md.
+# Trains the embedded net anew; hours on a CPU. Interrupted, it resumes from WORK/checkpoint.pt. See
+# models/training/README.md; then put the new file's sha256 into src/bgone/matting/models.py.
 model:
-	$(PYTHON) -m venv $(WORK)/venv
-	$(WORK)/venv/bin/pip install --quiet -r models/training/requirements.txt
-	cd models/training && $(WORK)/venv/bin/python train.py --data "$(abspath $(DATA))" --encoder "$(abspath $(ENCODER))" \
-		--work "$(WORK)" --minutes $(MINUTES) $(ARGS)
+	test -x $(WORK)/venv/bin/python || $(PYTHON) -m venv $(WORK)/venv
+	$(WORK)/venv/bin/pip install --quiet --requirement models/training/requirements.txt
+	OMP_WAIT_POLICY=PASSIVE $(TRAIN)/train.py --data $(DATA) --encoder $(ENCODER) --work $(WORK) --minutes $(MINUTES)
+	$(TRAIN)/export.py --work $(WORK) --out models/bgone-small-1.onnx
+	$(TRAIN)/validate.py --data $(DATA) --work $(WORK) --model models/bgone-small-1.onnx --sheet $(WORK)/sheet.png
+	$(TRAIN)/curves.py --work $(WORK) --out $(WORK)/curves.png
+	$(TRAIN)/sources.py --data $(DATA) --out models/SOURCES.tsv
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("bgone needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'

@@ -348,6 +348,22 @@ def test_endless_overhead_is_cut(server: Served, case: str) -> None:
     assert sent < 50_000_000
 
 
+@pytest.mark.parametrize("first", ["a page", "a picture"])
+def test_floods_of_pipelined_requests_are_cut(server: Served, first: str) -> None:
+    """Requests that pile up behind an unread answer are memory that no body limit sees."""
+    picture = photo(1700, 1200)
+    start = f"POST /v2?format=bmp HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode() + picture
+    sent = 0
+    with _peak(server) as growth, connect(server.port, 5, receive_bytes=4096) as line, suppress(ConnectionError):
+        line.sendall(start if first == "a picture" else b"")
+        while sent < 50_000_000:
+            line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000)
+            sent += 140_000
+    print(f"behind {first}: cut after {sent / 1e6:.1f} MB; +{growth[0] / MEGABYTE:.0f} MiB")
+    assert sent < 50_000_000
+    assert growth[0] < 200 * MEGABYTE
+
+
 def test_slow_clients_are_cut_while_others_are_served(strict: Served) -> None:
     """50 each of: silent, slow heads, slow and silent bodies, slow chunks, empty lines after a good request."""
     before = _warm(strict)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bgone.api.endpoint import new_request_id
 
 HEAD_BYTES = 64 << 10
+MOST_PIPELINED = 64  # requests that wait behind the one being answered; browsers and proxies send none
+CLOSE_S = 30.0  # what a closed connection gets to take the rest of its answer
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -22,7 +25,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     head_s = 15.0  # from the first byte that may belong to a head until its end
 
-    _head_clock: asyncio.TimerHandle | None = None
+    _head_clock: asyncio.TimerHandle | None = None  # of the head, or of the close
     _in_head = True
     _overhead_bytes = 0  # since the last piece of a body or the last end of a message
     _running: RequestResponseCycle | None = None
@@ -60,6 +63,11 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # Each answer makes uvicorn read on, so the queue would grow by thousands a read.
+            raise httptools.HttpParserError(
+                "too many pipelined requests"
+            )  # stops the parser; send_400_response follows
         self._stop_clock()
         self._in_head = False
         super().on_headers_complete()
@@ -72,6 +80,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._overhead_bytes = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         self._complain(400, "invalid_request", "This is not a valid HTTP request.")
@@ -115,7 +131,13 @@ class GuardedProtocol(HttpToolsProtocol):
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\nconnection: close\r\nx-request-id: %b\r\n"
             b"content-length: %d\r\n\r\n%b" % (status, phrase, request_id.encode(), len(body), body)
         )
+        self._close()
+
+    def _close(self) -> None:
+        """Close, and cut later: a transport waits for ever for a client that does not read."""
         self.transport.close()
+        self._stop_clock()
+        self._head_clock = self.loop.call_later(CLOSE_S, self.transport.abort)
 
 
 def guarded_protocol(head_s: float) -> type[GuardedProtocol]:

@@ -52,7 +52,7 @@ MODELS: dict[str, Model] = {
         Model(
             name=EMBEDDED,
             file="bgone-small-1.onnx",
-            sha256="84d36c162eebbd9974d230fdf2a32991bd5197fb48c05c0fc584617c750f67c5",
+            sha256="a47314d9271584a0c1d8592d00ed95dec272538025f2c6050c4861676ba620e9",
             licence="Apache-2.0",
             recipe=Recipe(320, 320),
             batchable=True,
