@@ -25,13 +25,17 @@ from httpx2 import Client
 from bgone.api.auth import StaticKeys
 from bgone.api.dialects import backgrounderase
 from bgone.api.endpoint import Conductor
+from bgone.api.health import Health
 from bgone.api.metrics import Metrics
 from bgone.api.protocol import guarded_protocol
 from bgone.api.reading import ReadLimits
-from bgone.errors import ClientGone, deadline_passed
+from bgone.api.replies import Reply
+from bgone.errors import ApiError, ClientGone, deadline_passed
+from bgone.imaging.photo import PhotoLimits
 from bgone.pipeline.budget import Budget
+from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.spool import Spool
-from bgone.pipeline.studio import Result
+from bgone.pipeline.studio import Result, Studio, StudioOptions
 from tests.pictures import encode, photo, scene
 from tests.serving import Served, free_port, serve
 from tests.wire import Answer, answers, ask, connect, drain, metric, request, talk, wait_until
@@ -593,19 +597,32 @@ def test_a_soak_of_mixed_requests_leaves_nothing_behind(server: Served) -> None:
 # --- a failure after the first byte ---------------------------------------------------------------------------------
 
 
-class _BreakingStudio:
+@contextmanager
+def _running(app: Any, port: int) -> Iterator[uvicorn.Server]:
+    """An ASGI application of a test's own on our protocol."""
+    config = uvicorn.Config(app, port=port, http=guarded_protocol(15), lifespan="off", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class _BreakingStudio(Studio):
     """Every picture fails after 200 kB."""
 
     def __init__(self, error: BaseException, disk: Executor) -> None:
-        self.budget = Budget(1 << 30)
+        options = StudioOptions(PhotoLimits(), threads=1, seats=1, queue=1, deadline_s=10)
+        super().__init__(Fetcher(), options, Budget(1 << 30))
         self._error = error
-        self._disk = disk
-
-    def retry_after_s(self) -> int:
-        return 1
+        self._own_disk = disk
 
     async def make(self, *_: object) -> Result:
-        spool = Spool(self._disk)
+        spool = Spool(self._own_disk)
         spool.write(b"\x89PNG" + bytes(200_000))
         asyncio.get_running_loop().call_later(0.05, spool.fail, self._error)
         return Result(spool, "image/png", "png", 10, 10, 10, 10, None)
@@ -620,28 +637,38 @@ def test_a_failure_after_the_first_byte_never_looks_like_a_whole_picture(error: 
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with ThreadPoolExecutor(1) as disk:
-            studio: Any = _BreakingStudio(error, disk)
-            health: Any = None
-            conductor = Conductor(studio, StaticKeys(()), health, Metrics(), lambda _: ReadLimits())
+            studio = _BreakingStudio(error, disk)
+            conductor = Conductor(studio, StaticKeys(()), Health(studio), Metrics(), lambda _: ReadLimits())
             await conductor.serve(backgrounderase.DIALECT, operations, scope, receive, send)
 
-    config = uvicorn.Config(app, port=port, http=guarded_protocol(15), lifespan="off", ws="none", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_until(lambda: server.started)
+    with _running(app, port):
         data = talk(port, request(PHOTO).replace(b"HTTP/1.1", f"HTTP/{version}".encode(), 1))
-    finally:
-        server.should_exit = True
-        thread.join()
 
     if version == "1.0":
-        assert not data.startswith(b"HTTP/1.1 200")
+        assert data.split(b" ")[1] == (b"503" if isinstance(error, ApiError) else b"500")
     else:
         assert data.startswith(b"HTTP/1.1 200")
         assert len(data) > 100_000
         assert not data.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+def test_a_closed_connection_does_not_wait_for_ever_for_its_reader(
+    monkeypatch: pytest.MonkeyPatch, *, keep_alive: bool
+) -> None:
+    """A whole answer of 20 MB that nobody takes is dropped some time after it was written."""
+    monkeypatch.setattr("bgone.api.protocol.CLOSE_S", 0.3)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await Reply(scope, receive, send, []).whole(200, bytes(20_000_000), [])
+
+    port = free_port()
+    with _running(app, port) as server, connect(port, receive_bytes=4096) as line:
+        server.config.timeout_keep_alive = 1
+        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n" + (b"" if keep_alive else b"Connection: close\r\n") + b"\r\n")
+        wait_until(lambda: server.server_state.connections)
+        seconds = wait_until(lambda: not server.server_state.connections, 10)
+    print(f"dropped after {seconds:.2f} s")
 
 
 # --- addresses inside -----------------------------------------------------------------------------------------------

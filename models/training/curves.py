@@ -15,9 +15,7 @@ CURVES = (("loss", "loss, moving mean"), ("lr", "learning rate"), ("rate", "pict
 INK, LINE, GRID = (40, 40, 40), (30, 100, 200), (225, 225, 225)
 
 
-def draw_curve(
-    pen: ImageDraw.ImageDraw, top: int, title: str, xs: Sequence[float], ys: Sequence[float]
-) -> None:
+def draw_curve(pen: ImageDraw.ImageDraw, top: int, title: str, xs: Sequence[float], ys: Sequence[float]) -> None:
     """One curve in its own box, from 0 to a little above its largest value."""
     font = ImageFont.load_default(13)
     high = max(ys) * 1.05 or 1.0

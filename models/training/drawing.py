@@ -132,9 +132,7 @@ def draw_panel(size: int, rng: Random) -> Plane:
     angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     angle += np.pi / 4 + rng.normal(0, 0.08) + (rng.random() < 0.15) * np.pi / 4
     reach = rng.uniform(0.3, 1.0, 2) * size
-    points = (
-        rng.uniform(0.35, 0.65, 2) * size * 2 + np.stack([np.cos(angle), np.sin(angle)], 1) * reach
-    )
+    points = rng.uniform(0.35, 0.65, 2) * size * 2 + np.stack([np.cos(angle), np.sin(angle)], 1) * reach
     points += rng.normal(0, 0.02 * size, points.shape) * (corners == 4)
     cv2.fillPoly(cover, [_fixed(points)], 255, cv2.LINE_AA, _SHIFT)
     if rng.random() < 0.3:

@@ -123,9 +123,7 @@ class Climb(nn.Module):
         self.mix = nn.Sequential(Conv(outer, outer, 5, groups=outer), Conv(outer, outer, 1))
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        larger = F.interpolate(
-            self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        larger = F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         y = larger + self.lateral(seen)
         return y + self.mix(y)
 
@@ -136,9 +134,7 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = Encoder()
-        self.top = nn.Sequential(
-            Conv(320, 128, 1), Conv(128, 128, 5, groups=128), Conv(128, 128, 1)
-        )
+        self.top = nn.Sequential(Conv(320, 128, 1), Conv(128, 128, 5, groups=128), Conv(128, 128, 1))
         self.context = Conv(320, 128, 1)
         self.climb16 = Climb(112, 128, 96)
         self.climb8 = Climb(40, 96, 64)

@@ -123,9 +123,7 @@ def make_optimizer(net: Net) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=PEAK_RATE)
 
 
-def save(
-    path: Path, net: Net, average: Average, optimizer: torch.optim.AdamW, done: Progress
-) -> None:
+def save(path: Path, net: Net, average: Average, optimizer: torch.optim.AdamW, done: Progress) -> None:
     """Write a checkpoint aside, then rename it: a reader never sees half of one."""
     aside = path.with_suffix(".part")
     torch.save(
@@ -163,11 +161,7 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
     total_s = minutes * 60
     stage = stage_at(done.elapsed_s / total_s)
     (work / STAGE_FILE).write_text(str(stage))
-    batches = iter(
-        DataLoader(
-            Batches(work, seed, done.steps), batch_size=None, num_workers=1, prefetch_factor=4
-        )
-    )
+    batches = iter(DataLoader(Batches(work, seed, done.steps), batch_size=None, num_workers=1, prefetch_factor=4))
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     last_saved = last_told = time.monotonic()
@@ -212,9 +206,7 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
     print(f"{ended}: {done.steps} steps, {done.pictures} pictures, {done.elapsed_s / 60:.1f} min")
 
 
-def step(
-    net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tensor, trusts: Tensor
-) -> float:
+def step(net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tensor, trusts: Tensor) -> float:
     """One optimiser step on uint8 (N, S, S, 3) and (N, S, S); the loss before it."""
     x = ((pictures.float() - 127.5) / 127.5).permute(0, 3, 1, 2)  # NHWC memory is channels_last
     target = alphas.unsqueeze(1).float() / 255
@@ -230,12 +222,8 @@ def step(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Train the net; call again with the same --work to resume."
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of manifest.tsv and the shards"
-    )
+    parser = argparse.ArgumentParser(description="Train the net; call again with the same --work to resume.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of manifest.tsv and the shards")
     parser.add_argument("--encoder", type=Path, required=True, help="ImageNet encoder, .npz")
     parser.add_argument("--work", type=Path, required=True, help="folder for cache and checkpoints")
     parser.add_argument("--minutes", type=float, default=100, help="length of the whole training")

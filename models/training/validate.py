@@ -124,9 +124,7 @@ class Predictor:
         """Matte float32 (H, W) of a picture uint8 (H, W, 3), by way of the net's square."""
         height, width = picture.shape[:2]
         smaller = max(height, width) > SIDE
-        square = cv2.resize(
-            picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        )
+        square = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
         matte = self.session.run(["matte"], {"picture": square[None]})[0][0]
         return cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -171,8 +169,7 @@ def draw_sheet(shown: list[tuple[Pixels, Pixels, Plane]], path: Path, side: int 
         tiles.append(np.hstack(parts))
     half = (len(tiles) + 1) // 2
     columns = [
-        np.vstack(part + [np.zeros_like(tiles[0])] * (half - len(part)))
-        for part in (tiles[:half], tiles[half:])
+        np.vstack(part + [np.zeros_like(tiles[0])] * (half - len(part))) for part in (tiles[:half], tiles[half:])
     ]
     cv2.imwrite(str(path), cv2.cvtColor(np.hstack(columns), cv2.COLOR_RGB2BGR))
 
@@ -187,9 +184,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--sheet", type=Path, help="also draw a contact sheet here, some pictures of each group"
-    )
+    parser.add_argument("--sheet", type=Path, help="also draw a contact sheet here, some pictures of each group")
     given = parser.parse_args()
 
     predictor = Predictor(given.model, given.threads)
@@ -200,9 +195,7 @@ def main() -> None:
         if len(groups[case.group]) < (12 if case.group == "salient" else 3):
             shown.append((case.picture, case.alpha, matte))
         groups[case.group].append(measure(matte, case.alpha))
-    groups["all but empty"] = [
-        one for group, some in groups.items() if group != "empty" for one in some
-    ]
+    groups["all but empty"] = [one for group, some in groups.items() if group != "empty" for one in some]
     print(table(groups))
     summary = {group: summarise(figures) for group, figures in groups.items()}
     (given.work / "figures.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
