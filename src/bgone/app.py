@@ -29,7 +29,7 @@ from bgone.errors import StartError
 from bgone.imaging import vips
 from bgone.imaging.photo import PhotoLimits, heic_available
 from bgone.logs import start_logging
-from bgone.machine import settle_malloc
+from bgone.machine import settle_malloc, trim_malloc
 from bgone.matting.batcher import Batcher
 from bgone.matting.engine import Engine, EngineOptions
 from bgone.matting.onnx import OnnxNet
@@ -100,7 +100,9 @@ def open_engine(options: EngineOptions, on_batch: Callable[[int], None]) -> Engi
     Raises:
         StartError: No runtime or two, an unknown model, a damaged file, or a device that is not really used.
     """
-    return Batcher(OnnxNet(options), max_batch=options.max_batch, on_batch=on_batch)
+    net = OnnxNet(options)
+    trim_malloc()
+    return Batcher(net, max_batch=options.max_batch, on_batch=on_batch)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

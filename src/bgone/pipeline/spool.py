@@ -98,8 +98,8 @@ class Spool:
         """Everything is written and nothing failed: ``written`` is the final size."""
         return self._ended and self._failure is None
 
-    async def begun(self) -> None:
-        """Wait until a first piece or the end is there.
+    async def begun(self, least_bytes: int = PIECE_BYTES) -> None:
+        """Wait until ``least_bytes`` or the end are there.
 
         Raises:
             BaseException: What the writer failed with, if it failed that early.
@@ -108,7 +108,7 @@ class Spool:
             self._news.clear()  # before looking: news that comes after the look wakes the wait
             if self._failure is not None:
                 raise self._failure
-            if self._ended or self.written >= PIECE_BYTES:
+            if self._ended or self.written >= least_bytes:
                 return
             await self._news.wait()
 

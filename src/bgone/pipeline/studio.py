@@ -18,7 +18,8 @@ import cv2
 from bgone.errors import ClientGone, deadline_passed
 from bgone.imaging.formats import FORMATS, whole_picture_bytes
 from bgone.imaging.geometry import Box
-from bgone.imaging.photo import Look, Photo, PhotoLimits, look, open_photo
+from bgone.imaging.photo import KEEP_PIXELS, Look, Photo, PhotoLimits, look, open_photo
+from bgone.machine import trim_malloc
 from bgone.matting.compose import cut
 from bgone.matting.edges import fit_matte
 from bgone.matting.engine import Engine, Matte, Tensor
@@ -29,7 +30,7 @@ from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.order import Order, RenderOptions, Upload
 from bgone.pipeline.render import Drawing, Plan, bands, draw, plan
 from bgone.pipeline.seats import Seat, Seats
-from bgone.pipeline.spool import Spool
+from bgone.pipeline.spool import PIECE_BYTES, Spool
 from bgone.pipeline.timings import Timings
 
 Value = TypeVar("Value")
@@ -39,6 +40,7 @@ Value = TypeVar("Value")
 WORKING_SIDE = 500  # an eighth of 4,000: libjpeg shrinks a 12 MP photo to it by itself, 4 ms less than to 512
 SMALL_PIXELS, SMALL_WORKING_SIDE = 2_000_000, 384
 SPOOL_BYTES = 8 << 20
+REST_S = 0.5  # so long without an order: the holes that pictures left in the heap are given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Studio:
         self._pictures = ThreadPoolExecutor(options.threads, thread_name_prefix="picture")
         self._deflate = ThreadPoolExecutor(options.threads, thread_name_prefix="deflate")
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="spool")
+        self._rest: asyncio.TimerHandle | None = None
         cv2.setNumThreads(1)  # pictures run side by side instead
 
     # --- the engine ---------------------------------------------------------------------------------------------
@@ -138,6 +141,8 @@ class Studio:
 
     async def aclose(self) -> None:
         """End the threads; drawings under way end at their next strip."""
+        if self._rest is not None:
+            self._rest.cancel()
         if self.engine is not None:
             await self.engine.aclose()
         for pool in (self._pictures, self._deflate, self._disk):
@@ -200,7 +205,8 @@ class Studio:
         spool = Spool(self._disk, SPOOL_BYTES)
         self._start_drawing(drawing, planned, spool, timings, seat)
         try:
-            await spool.begun()
+            # A small picture is soon whole: its answer gets a Content-Length. A large one starts with its first byte.
+            await spool.begun(PIECE_BYTES if planned.width * planned.height <= KEEP_PIXELS else 1)
         except BaseException:
             spool.close()
             raise
@@ -228,9 +234,19 @@ class Studio:
                 spool.finish()
             else:
                 spool.fail(error)
-            self._loop.call_soon_threadsafe(seat.leave)
+            self._loop.call_soon_threadsafe(self._leave, seat)
 
         self._pictures.submit(work).add_done_callback(end)
+
+    def _leave(self, seat: Seat) -> None:
+        seat.leave()
+        if self._rest is not None:
+            self._rest.cancel()
+        self._rest = self._loop.call_later(REST_S, self._tidy)
+
+    def _tidy(self) -> None:
+        if self.seats.busy == 0:
+            self._disk.submit(trim_malloc)
 
     async def _on_picture_thread(self, work: Callable[[], Value]) -> Value:
         return await self._loop.run_in_executor(self._pictures, work)
