@@ -11,6 +11,7 @@ from benchmarks.bench import Bench, Row
 from benchmarks.client import Answer, crowd
 from benchmarks.compare import spread
 from benchmarks.server import Server
+from bgone.pipeline.studio import REST_S
 
 MB = 1e6
 LARGE_MB, CROWD_MB, GROWTH = 160, 700, 0.02
@@ -67,10 +68,11 @@ def growth(bench: Bench) -> list[Row]:
 
 
 def _after(server: Server, pictures: Sequence[bytes]) -> float:
-    """Resident bytes once these have been cut and all is quiet."""
+    """Resident bytes once these have been cut and the server has rested (``studio.REST_S``)."""
     _, answers = crowd(server.port, [server.kind.post(data) for data in pictures], 2, len(pictures))
     if any(answer.status != 200 for answer in answers):
         raise RuntimeError("not all answers are pictures")
+    time.sleep(REST_S + 0.5)
     samples = []
     for _ in range(5):
         time.sleep(0.2)

@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 WORKING_SIDE = 500  # an eighth of 4,000: libjpeg shrinks a 12 MP photo to it by itself, 4 ms less than to 512
 SMALL_PIXELS, SMALL_WORKING_SIDE = 2_000_000, 384
 SPOOL_BYTES = 8 << 20
-REST_S = 0.5  # so long without an order: the holes that pictures left in the heap are given back
+REST_S = 5.0  # so long without an order: holes that pictures left in the heap go back; filling them again costs 6 ms
 
 
 @dataclass(frozen=True, slots=True)
