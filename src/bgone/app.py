@@ -39,8 +39,6 @@ from bgone.pipeline.fetch import Fetcher, FetchLimits
 from bgone.pipeline.studio import Studio, StudioOptions
 from bgone.settings import MEGABYTE, Settings
 
-EXIT_CONFIG = 78  # sysexits.h: EX_CONFIG
-
 OnFailure = Callable[[StartError], None]
 
 

@@ -30,11 +30,6 @@ class StaticKeys:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._digests = tuple(_digest(key) for key in keys)
 
-    @property
-    def required(self) -> bool:
-        """Whether a key is needed."""
-        return bool(self._digests)
-
     def caller(self, key: str | None) -> Caller:
         """The caller of a request that showed ``key``.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -101,14 +100,10 @@ class Reply:
         self.sent_bytes += len(body)
         await self._timed({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def _timed(self, message: dict[str, Any]) -> None:
+    async def _timed(self, message: Message) -> None:
         try:
             async with asyncio.timeout(STALL_S):
-                await self._send(_as_message(message))
+                await self._send(message)
         except TimeoutError:
             self.abort()
             raise ConnectionAbortedError("the client reads nothing") from None
-
-
-def _as_message(message: dict[str, Any]) -> Message:
-    return message

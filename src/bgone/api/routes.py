@@ -102,9 +102,9 @@ def _dialect_near(path: str) -> Dialect:
 def _pages() -> list[BaseRoute]:
     pages: dict[str, Callable[[Rooms], Response]] = {
         "/": _root,
-        "/health": _health,
+        "/health": lambda rooms: _state(rooms, "ok", "unavailable"),
         "/livez": lambda rooms: _json(200, {"status": "alive"}),
-        "/readyz": _ready,
+        "/readyz": lambda rooms: _state(rooms, "ready", "not ready"),
         "/metrics": lambda rooms: Response(rooms.metrics.text(), media_type="text/plain; version=0.0.4"),
     }
     return [Route(path, _Page(read)) for path, read in pages.items()]
@@ -115,16 +115,9 @@ def _root(rooms: Rooms) -> Response:
     return _json(status, {"status": "ok" if status == 200 else "unavailable", "name": "bgone", "version": __version__})
 
 
-def _health(rooms: Rooms) -> Response:
+def _state(rooms: Rooms, well: str, ill: str) -> Response:
     trouble = rooms.health.trouble
-    return _json(200, {"status": "ok"}) if trouble is None else _json(503, {"status": "unavailable", "reason": trouble})
-
-
-def _ready(rooms: Rooms) -> Response:
-    trouble = rooms.health.trouble
-    return (
-        _json(200, {"status": "ready"}) if trouble is None else _json(503, {"status": "not ready", "reason": trouble})
-    )
+    return _json(200, {"status": well}) if trouble is None else _json(503, {"status": ill, "reason": trouble})
 
 
 def _json(status: int, body: dict[str, str]) -> Response:

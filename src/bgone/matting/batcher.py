@@ -43,7 +43,6 @@ class Batcher:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._running: list[_Waiting] = []
-        self.busy_s = 0.0
 
     @property
     def recipe(self) -> Recipe:
@@ -107,7 +106,6 @@ class Batcher:
     async def _run(self, batch: list[_Waiting]) -> None:
         loop = asyncio.get_running_loop()
         self._on_batch(len(batch))
-        started = loop.time()
         try:
             tensors = [waiting.tensor for waiting in batch]
             mattes = await loop.run_in_executor(self._thread, self._run_stacked, tensors)
@@ -123,9 +121,6 @@ class Batcher:
             for waiting in batch:
                 if not waiting.matte.done():
                     await self._run([waiting])
-            return
-        finally:
-            self.busy_s += loop.time() - started
 
     def _run_stacked(self, tensors: list[Tensor]) -> Matte:
         mattes = self._net.run(tensors[0][None] if len(tensors) == 1 else np.stack(tensors))

@@ -20,7 +20,7 @@ from bgone.imaging.geometry import Box, SizeCap
 from bgone.imaging.photo import Look, Photo, Pixels, picture, strips
 from bgone.imaging.png import Channels as Bands
 from bgone.matting.compose import Cut, Painter
-from bgone.pipeline.order import WHITE, Colour, RenderOptions
+from bgone.pipeline.order import WHITE, RenderOptions
 from bgone.pipeline.steps.background import lay_on
 from bgone.pipeline.steps.despill import despill
 
@@ -143,11 +143,7 @@ def bands(options: RenderOptions) -> Bands:
     ground = options.background
     flat = options.channels == "rgb" or not FORMATS[options.format].keeps_alpha
     # On an opaque ground nothing is transparent any more: three bands say the same in less.
-    return 3 if flat or (ground is not None and _is_opaque(ground)) else 4
-
-
-def _is_opaque(ground: Colour) -> bool:
-    return ground.alpha == 255
+    return 3 if flat or (ground is not None and ground.alpha == 255) else 4
 
 
 def _rows(drawing: Drawing, width: int, height: int, rows: int, box: Box) -> Any:

@@ -6,6 +6,7 @@ Unsent bytes stay in memory up to a limit, then go to an unlinked temporary file
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 import threading
 from collections import deque
@@ -98,7 +99,7 @@ class Spool:
         """Everything is written and nothing failed: ``written`` is the final size."""
         return self._ended and self._failure is None
 
-    async def begun(self, least_bytes: int = PIECE_BYTES) -> None:
+    async def begun(self, least_bytes: float = PIECE_BYTES) -> None:
         """Wait until ``least_bytes`` or the end are there.
 
         Raises:
@@ -118,13 +119,7 @@ class Spool:
         Raises:
             BaseException: What the writer failed with.
         """
-        while True:
-            self._news.clear()
-            if self._failure is not None:
-                raise self._failure
-            if self._ended:
-                return
-            await self._news.wait()
+        await self.begun(math.inf)
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """The bytes in order, in pieces of about ``PIECE_BYTES``; they are dropped once read.

@@ -14,6 +14,7 @@ from bgone.api.encoded import decode_picture
 from bgone.api.fields import Fields
 from bgone.api.options import Reader, boolean, choice, colour, read_options, size_words
 from bgone.errors import ApiError, missing_image
+from bgone.imaging.formats import ALIASES
 from bgone.imaging.geometry import NO_CAP, SizeCap
 from bgone.pipeline.order import Link, Order, RenderOptions, Source, Upload
 from bgone.pipeline.studio import Result
@@ -31,7 +32,7 @@ _SIZES = {
 
 _OPTIONS: dict[str, Reader[Any]] = {
     # avif is ours; the provider's own list is the rest.
-    "format": choice("png", "jpg", "webp", "bmp", "tiff", "gif", "avif", aliases={"jpeg": "jpg", "tif": "tiff"}),
+    "format": choice("png", "jpg", "webp", "bmp", "tiff", "gif", "avif", aliases=ALIASES),
     "channels": choice("rgba", "alpha"),
     "size": size_words(_SIZES),
     "crop": boolean(),
