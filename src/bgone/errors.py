@@ -7,6 +7,23 @@ kinds to its own status and code.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
+KINDS = (
+    # who asks
+    "key_missing", "key_wrong", "key_revoked", "account_barred", "no_credits", "rate_limited",
+    # what was sent
+    "missing_image", "multiple_images", "malformed_body", "unsupported_body", "slow_body", "too_many_bytes",
+    "invalid_option", "multiple_grounds", "region_out_of_bounds", "region_empty", "not_acceptable",
+    # the picture
+    "unreadable_image", "unsupported_image", "too_many_pixels", "fetch_failed", "ground_failed", "nothing_found",
+    # jobs
+    "job_not_found", "job_forbidden", "job_not_ready",
+    # the server
+    "not_found", "method_not_allowed", "overloaded", "internal",
+)  # fmt: skip
+
 
 class ApiError(Exception):
     """A complaint that a client may read.
@@ -44,11 +61,36 @@ class ClientGone(Exception):  # noqa: N818 - an event, not an error
 
 
 def key_missing() -> ApiError:
-    return ApiError("key_missing", "An API key is required: send it in the x-api-key header.")
+    return ApiError("key_missing", "An API key is required.")
 
 
 def key_wrong() -> ApiError:
     return ApiError("key_wrong", "This API key is not known.")
+
+
+def key_revoked() -> ApiError:
+    """Revoked, or its time is over."""
+    return ApiError("key_revoked", "This API key is no longer valid.")
+
+
+def account_barred() -> ApiError:
+    return ApiError("account_barred", "This account is barred.")
+
+
+def no_credits(needed: str = "", left: str = "") -> ApiError:
+    """``needed`` and ``left`` in credits, where they are known."""
+    facts: dict[str, object] = {"needed": needed, "left": left} if needed else {}
+    return ApiError("no_credits", "Not enough credits.", facts=facts)
+
+
+def rate_limited(retry_after_s: float, rate: Mapping[str, int] | None = None) -> ApiError:
+    """``rate``: limit, remaining, reset_at and reset_s of the window that is used up."""
+    return ApiError(
+        "rate_limited",
+        "Rate limit exceeded",
+        facts=dict(rate or {}),
+        retry_after_s=max(1, math.ceil(retry_after_s)),
+    )
 
 
 # --- the body -------------------------------------------------------------------------------------------------------
@@ -56,6 +98,18 @@ def key_wrong() -> ApiError:
 
 def missing_image(fields: str) -> ApiError:
     return ApiError("missing_image", f"No picture was sent: expected one of {fields}.")
+
+
+def multiple_images(fields: str) -> ApiError:
+    return ApiError("multiple_images", f"More than one picture was sent: expected exactly one of {fields}.")
+
+
+def multiple_grounds(fields: str) -> ApiError:
+    return ApiError("multiple_grounds", f"More than one background was sent: expected at most one of {fields}.")
+
+
+def not_acceptable(accepted: str, got: str) -> ApiError:
+    return ApiError("not_acceptable", f"Accept names nothing that can be made here: expected {accepted}.", detail=got)
 
 
 def malformed_body(expected: str, detail: str = "") -> ApiError:
@@ -128,6 +182,40 @@ def side_too_long(got: int, limit: int) -> ApiError:
 def fetch_failed(why: str, detail: str = "") -> ApiError:
     """``why`` is public: "the address is not allowed", "timed out"; what a scanner could use stays in ``detail``."""
     return ApiError("fetch_failed", f"The picture could not be fetched: {why}.", detail=detail)
+
+
+def ground_failed(error: ApiError) -> ApiError:
+    """The background picture could not be fetched or read, as ``error`` says of a photo."""
+    facts = {**error.facts, "cause": error.kind}
+    return ApiError("ground_failed", f"Background: {error.message}", detail=error.detail, facts=facts)
+
+
+def region_out_of_bounds(got: str, width: int, height: int) -> ApiError:
+    facts: dict[str, object] = {"option": "roi", "got": got}
+    return ApiError("region_out_of_bounds", f"roi: {got!r} leaves the picture of {width} x {height}.", facts=facts)
+
+
+def region_empty(got: str) -> ApiError:
+    return ApiError("region_empty", f"roi: {got!r} holds no pixel.", facts={"option": "roi", "got": got})
+
+
+def nothing_found() -> ApiError:
+    return ApiError("nothing_found", "No foreground was found in the picture.")
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+def job_not_found() -> ApiError:
+    return ApiError("job_not_found", "There is no such job or picture.")
+
+
+def job_forbidden() -> ApiError:
+    return ApiError("job_forbidden", "This job belongs to another account.")
+
+
+def job_not_ready(state: str) -> ApiError:
+    return ApiError("job_not_ready", f"This job has no result: it is {state}.", facts={"state": state})
 
 
 # --- the server -----------------------------------------------------------------------------------------------------
