@@ -1,0 +1,1 @@
+"""Who may ask, what it costs them and how often: keys, credits, limits."""
