@@ -1,0 +1,1 @@
+"""Work that outlives its request: a job, its state, its result."""
