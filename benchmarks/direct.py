@@ -23,8 +23,9 @@ from bgone.matting.edges import fit_matte
 from bgone.matting.engine import EngineOptions
 from bgone.matting.onnx import OnnxNet
 from bgone.matting.tensor import tensor_of
+from bgone.pipeline.drawing import Drawing
 from bgone.pipeline.order import RenderOptions
-from bgone.pipeline.render import Drawing, draw, plan
+from bgone.pipeline.render import draw, plan
 from bgone.pipeline.studio import working_side
 
 

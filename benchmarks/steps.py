@@ -24,7 +24,7 @@ from bgone.imaging.deflate import Deflater
 from bgone.imaging.png import PngWriter
 from bgone.matting.compose import Painter
 from bgone.matting.onnx import OnnxNet
-from bgone.pipeline import render
+from bgone.pipeline import drawing
 
 # What is timed, from the outside in: the time of a step within another one counts for the inner one only.
 STEPS: tuple[tuple[Any, str, str], ...] = (
@@ -109,7 +109,7 @@ def profile(data: bytes, net: OnnxNet, rounds: int) -> dict[str, float]:
     with ExitStack() as patches:
         for owner, name, step in STEPS:
             patches.enter_context(patch.object(owner, name, clock.watch(getattr(owner, name), step)))
-        patches.enter_context(patch.object(render, "strips", clock.watch_strips(photo.strips)))
+        patches.enter_context(patch.object(drawing, "strips", clock.watch_strips(photo.strips)))
         for _ in range(rounds):
             with clock.measure("rest"):
                 cut_out(data, net, len, pool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -27,10 +28,11 @@ MAGIC = {
     "bmp": b"BM",
     "gif": b"GIF8",
     "avif": b"\0\0\0",
+    "zip": b"PK\3\4",
 }
 LOSSLESS = {"png", "tiff", "bmp"}
 # Mean difference of smooth colour, 0..255: quantisation to 256 colours (GIF), lossy codecs with halved chroma.
-MEAN_TOLERANCE = {"jpg": 1.5, "webp": 4.0, "avif": 3.0, "gif": 8.0}
+MEAN_TOLERANCE = {"jpg": 1.5, "webp": 4.0, "avif": 3.0, "gif": 8.0, "zip": 1.5}
 EVERY = [
     (name, channels) for name, row in FORMATS.items() for channels in (1, 3, 4) if channels != 4 or row.keeps_alpha
 ]
@@ -59,6 +61,10 @@ def written(name: str, pixels: Pixels, step: int = 9, **options: object) -> list
 
 
 def read(file: bytes, channels: int) -> Pixels:
+    if file.startswith(MAGIC["zip"]):
+        with zipfile.ZipFile(io.BytesIO(file)) as archive:
+            colour, alpha = read(archive.read("color.jpg"), min(channels, 3)), read(archive.read("alpha.png"), 1)
+        return np.dstack([colour, alpha])[..., :channels]
     with Image.open(io.BytesIO(file)) as image:
         pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -92,7 +98,7 @@ def test_alpha_is_kept(name: str) -> None:
     assert off <= (12 if name == "avif" else 0)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "zip"])
 def test_media_type_is_what_readers_call_the_file(name: str) -> None:
     """The table's media type agrees with an independent sniffer (image/jpg does not exist)."""
     with Image.open(io.BytesIO(b"".join(written(name, drawn(WIDTH, HEIGHT, 3))))) as image:
@@ -146,10 +152,10 @@ def test_resolution_is_kept(name: str) -> None:
 
 
 def test_only_formats_that_hold_the_picture_cost_memory() -> None:
-    """Streams are free; the others cost at least the picture."""
+    """Streams are free but for what waits compressed; the others cost at least the picture."""
     for name, row in FORMATS.items():
         held = whole_picture_bytes(name, WIDTH, HEIGHT, 3)
-        assert held == 0 if row.streams else held > WIDTH * HEIGHT * 3
+        assert held == WIDTH * HEIGHT * row.encoder_bytes if row.streams else held > WIDTH * HEIGHT * 3
 
 
 def test_large_files_leave_in_pieces() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgone.imaging.geometry import NO_CAP, Box, SizeCap
+from bgone.imaging.geometry import NO_CAP, Box, Length, SizeCap
 
 SIDES = st.integers(1, 65_535)
 
@@ -52,3 +52,37 @@ def test_a_longest_side_holds_and_never_enlarges(width: int, height: int, longes
 
     assert max(fitted) == min(longest, max(width, height))
     assert min(fitted) >= 1
+
+
+def test_a_length_is_pixels_or_a_part_of_a_side() -> None:
+    """30 px are 30 px whatever the side; 30 % of 61 px are 18.3."""
+    assert Length(30).pixels(61) == 30
+    assert Length(30, "%").pixels(61) == pytest.approx(18.3)
+
+
+def test_a_box_moves_with_its_size() -> None:
+    """Across and down."""
+    assert Box(1, 2, 4, 7).moved(10, -2) == Box(11, 0, 14, 5)
+
+
+@pytest.mark.parametrize(
+    ("other", "common"),
+    [
+        (Box(0, 0, 9, 9), Box(2, 3, 6, 8)),
+        (Box(4, 0, 9, 5), Box(4, 3, 6, 5)),
+        (Box(6, 3, 9, 9), None),
+        (Box(0, 8, 9, 9), None),
+    ],
+)
+def test_the_part_inside_another_box(other: Box, common: Box | None) -> None:
+    """Boxes that only touch have no pixel in common; the order does not matter."""
+    box = Box(2, 3, 6, 8)
+
+    assert box.inside(other) == common
+    assert other.inside(box) == common
+
+
+def test_the_box_around_two() -> None:
+    """Around nothing else it is itself."""
+    assert Box(2, 3, 6, 8).around(Box(0, 5, 4, 9)) == Box(0, 3, 6, 9)
+    assert Box(2, 3, 6, 8).around(None) == Box(2, 3, 6, 8)

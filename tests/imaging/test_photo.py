@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import PIL.Image
 import pillow_heif
@@ -21,7 +22,9 @@ from bgone.errors import ApiError
 from bgone.imaging import photo as photos
 from bgone.imaging import vips
 from bgone.imaging.geometry import Box
-from bgone.imaging.photo import Photo, PhotoLimits, Pixels, heic_available, look, open_photo, picture, strips
+from bgone.imaging.photo import Photo, PhotoLimits, Pixels, look, open_photo, picture, strips
+from bgone.imaging.pillow_photos import heic_available
+from bgone.imaging.sniff import FileKind
 from tests.pictures import encode, photo, scene
 
 SCENE = scene()
@@ -313,8 +316,9 @@ def test_resolution_turns_with_the_picture() -> None:
 
 
 def test_a_file_without_resolution_has_none() -> None:
-    """TIFF, WebP and BMP need not say any."""
-    for form in ("TIFF", "WEBP", "GIF"):
+    """No kind need say any; turning by EXIF alone says none either."""
+    assert open_photo(photo(orientation=6), LIMITS).pixels_per_metre is None
+    for form in ("JPEG", "TIFF", "WEBP", "GIF"):
         assert open_photo(encode(SCENE, form), LIMITS).pixels_per_metre is None
 
 
@@ -354,6 +358,130 @@ def test_strips_put_together_are_the_picture(orientation: int, way: str) -> None
         assert np.array_equal(
             np.concatenate([rows for _, rows in pieces]), whole[box.top : box.bottom, box.left : box.right]
         )
+
+
+def test_unwanted_strips_are_passed_over(way: str) -> None:
+    """Asked strip by strip; the others are those of the whole picture."""
+    data = encode(SCENE, "PNG")
+    opened = open_photo(data, LIMITS)
+    asked: list[tuple[int, int]] = []
+
+    def odd(top: int, bottom: int) -> bool:
+        asked.append((top, bottom))
+        return top // 8 % 2 == 1
+
+    pieces = list(strips(picture(opened, look(opened, 64), 61, 40), Box(3, 5, 61, 40), 8, odd))
+
+    assert asked == [(5, 8), (8, 16), (16, 24), (24, 32), (32, 40)]
+    assert [y for y, _ in pieces] == [8, 24]
+    assert all(np.array_equal(rows, SCENE[y : y + 8, 3:]) for y, rows in pieces)
+
+
+REGION = Box(11, 7, 50, 29)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("pixels", [SCENE, RGBA], ids=["rgb", "rgba"])
+def test_a_region_is_a_picture_of_its_own(form: str, pixels: Pixels, way: str) -> None:
+    """Look and picture show it alone, in its own size."""
+    lossless = {"lossless": True, "exact": True} if form == "WEBP" else {}
+    opened = open_photo(encode(pixels, form, **lossless), LIMITS)
+    seen = look(opened, 512, REGION)
+    (whole,) = [rows for _, rows in strips(picture(opened, seen, 39, 22), Box(0, 0, 39, 22), 64)]
+
+    assert np.array_equal(whole, pixels[7:29, 11:50])
+    assert seen.region == REGION
+    assert seen.working.shape == (22, 39, 3)
+    if pixels is SCENE:
+        assert np.array_equal(seen.working, SCENE[7:29, 11:50])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_region_lies_in_the_upright_picture(orientation: int, way: str) -> None:
+    """Turned first, cut then; shrunk it has exactly the size asked."""
+    opened = open_photo(photo(orientation=orientation), LIMITS)
+    seen = look(opened, 20, REGION)
+    image = picture(opened, seen, 39, 22)
+    (whole,) = [rows for _, rows in strips(image, Box(0, 0, 39, 22), 64)]
+
+    assert seen.working.shape == (11, 20, 3)
+    assert difference(whole, SCENE[7:29, 11:50]) < LOSSY
+    assert (picture(opened, seen, 10, 9).width, picture(opened, seen, 10, 9).height) == (10, 9)
+
+
+@pytest.mark.parametrize("region", [None, REGION])
+def test_a_picture_may_be_enlarged(region: Box | None, way: str) -> None:
+    """Strip by strip too, at any width and height; shrunk back it is what it was."""
+    opened = open_photo(encode(SCENE, "PNG"), LIMITS)
+    seen = look(opened, 512, region)
+    width, height = seen.region.width * 5, seen.region.height * 7
+    rows = [rows for _, rows in strips(picture(opened, seen, width, height), Box(0, 0, width, height), 32)]
+
+    back = cv2.resize(np.concatenate(rows), (width // 5, height // 7), interpolation=cv2.INTER_AREA)
+    box = seen.region
+    assert difference(np.asarray(back, np.uint8), SCENE[box.top : box.bottom, box.left : box.right]) < 2
+
+
+# --- alpha of the file ----------------------------------------------------------------------------------------------
+
+
+def test_the_look_knows_the_files_alpha(way: str) -> None:
+    """At working size; a picture is opaque where nothing that was looked at is transparent."""
+    half = RGBA.copy()
+    half[:, 30:, 3] = 255
+    opened = open_photo(encode(half, "PNG"), LIMITS)
+    everything, right = look(opened, 512), look(opened, 512, Box(31, 0, 61, 40))
+
+    assert everything.alpha is not None
+    assert np.array_equal(everything.alpha, half[..., 3])
+    assert (everything.opaque, right.opaque) == (False, True)
+    plain = look(open_photo(encode(SCENE, "PNG"), LIMITS), 512)
+    assert (plain.alpha, plain.opaque) == (None, True)
+
+
+@pytest.mark.parametrize("size", [(61, 40), (30, 20)])
+def test_dropped_alpha_leaves_all_colours(size: tuple[int, int], way: str) -> None:
+    """Those under alpha 0 too, in look and picture, whole and shrunk."""
+    opened = open_photo(encode(RGBA, "PNG"), LIMITS)
+    seen = look(opened, 512, drop_alpha=True)
+    (rows,) = [rows for _, rows in strips(picture(opened, seen, *size), Box(0, 0, *size), 64)]
+
+    assert np.array_equal(seen.working, SCENE)
+    assert (seen.alpha, seen.opaque) == (None, True)
+    plain = open_photo(encode(SCENE, "PNG"), LIMITS)
+    (expected,) = [rows for _, rows in strips(picture(plain, look(plain, 512), *size), Box(0, 0, *size), 64)]
+    assert np.array_equal(rows, expected)
+
+
+# --- kinds that are accepted ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "data", "words"),
+    [
+        ({"jpeg", "png", "webp"}, EXACT["tiff"](), "TIFF is not accepted here; send JPEG, PNG or WebP."),
+        ({"jpeg"}, encode(SCENE, "PNG"), "PNG is not accepted here; send JPEG."),
+        ({"jpeg", "png"}, encode(SCENE, "AVIF"), "AVIF is not accepted here; send JPEG or PNG."),
+        ({"png"}, heic(SCENE), "HEIC is not accepted here; send PNG."),
+        ({"png"}, saved(palette(), "GIF"), "GIF is not accepted here; send PNG."),
+        ({"png"}, encode(SCENE, "BMP"), "BMP is not accepted here; send PNG."),
+        ({"heif"}, encode(SCENE, "WEBP"), "WebP is not accepted here; send AVIF."),
+    ],
+)
+def test_a_kind_that_is_not_accepted_is_refused_in_words(kinds: set[FileKind], data: bytes, words: str) -> None:
+    """By its first bytes; what is accepted is said."""
+    with pytest.raises(ApiError) as caught:
+        open_photo(data, PhotoLimits(kinds=frozenset(kinds)))
+
+    assert (caught.value.kind, caught.value.message) == ("unsupported_image", words)
+
+
+def test_a_kind_that_is_accepted_is_read() -> None:
+    """As without the limit; what is no picture at all is still unreadable."""
+    limits = PhotoLimits(kinds=frozenset({"png"}))
+
+    assert np.array_equal(read(encode(SCENE, "PNG"), limits)[1], SCENE)
+    assert kind_of_failure(b"nothing", limits) == "unreadable_image"
 
 
 def test_a_smaller_picture_has_exactly_the_size_asked(way: str) -> None:
@@ -544,6 +672,16 @@ def test_a_truncated_file_is_refused_or_read(name: str, way: str) -> None:
     for end in [0, 1, 2, 3, 8, 12, 16, *(dice.randrange(len(data)) for _ in range(25))]:
         assert kind_of_failure(data[:end], WITH_HEIC) in REFUSALS | {"read"}
     assert kind_of_failure(data[: len(data) // 2], WITH_HEIC) == "unreadable_image"
+
+
+def test_half_of_a_large_jpeg_is_refused_by_the_first_look() -> None:
+    """Where libjpeg shrinks while it decodes: nothing of an answer may have been sent yet."""
+    data = encode(np.asarray(cv2.resize(SCENE, (3000, 2000)), np.uint8), "JPEG")
+    photo = open_photo(data[: len(data) // 2], PhotoLimits())
+
+    with pytest.raises(ApiError) as caught:
+        look(photo, 500)
+    assert caught.value.kind == "unreadable_image"
 
 
 @pytest.mark.parametrize("name", GOOD)

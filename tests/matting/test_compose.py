@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bgone.matting import compose, edges
-from bgone.matting.compose import Cut, Painter
+from bgone.matting.compose import Copier, Cut, Painter
 from bgone.matting.edges import Pixels, Plane
 
 SUBJECT, BACKGROUND = np.array([200, 60, 40]), np.array([30, 90, 160])
@@ -100,15 +100,92 @@ def test_strip_height_does_not_show(rows: int) -> None:
     assert np.array_equal(painted(painter, picture), expected)
 
 
+def test_columns_do_not_show() -> None:
+    """Any rectangle that begins with a cell is that part of the whole."""
+    alpha = star(487, 359)
+    picture = photo(alpha)
+    painter = Painter(cut_of(picture, alpha, 120), 487, 359)
+    expected = painted(painter, picture)
+    dice = np.random.default_rng(9)
+    for _ in range(30):
+        x, y = (int(cell) * painter.pitch for cell in dice.integers(0, 80, 2))
+        part = np.s_[y : y + int(dice.integers(1, 150)), x : x + int(dice.integers(1, 400))]
+
+        assert np.array_equal(painter.paint(y, picture[part], None, x), expected[part])
+        assert np.array_equal(painter.alpha(y, picture[part], x), expected[part][..., 3])
+
+
+def test_a_pitch_has_a_limit() -> None:
+    """Enlarged very far, cells stay small enough for a strip of them; what is between two cells' middles is linear."""
+    alpha = star(60, 40)
+    cut = cut_of(photo(alpha), alpha, 60)
+    painter = Painter(cut, 60 * 1024, 40 * 1024)
+    flat = np.full((1024, 1024, 3), 128, np.uint8)
+
+    assert painter.pitch == painter.rows == compose.MOST_PITCH
+    assert painter.classes.shape == (160, 240)
+    middle = painter.alpha(20 * 1024, flat, 29 * 1024)
+    assert (middle == 255).all()
+    assert not painter.alpha(0, flat, 0).any()
+
+
+def test_full_colour_shows_what_alpha_hides() -> None:
+    """Alpha and the colours above it stay; under alpha 0 is the picture."""
+    alpha = star(487, 359)
+    picture = photo(alpha)
+    painter = Painter(cut_of(picture, alpha, 120), 487, 359)
+    own = np.full((painter.rows, 487), 255, np.uint8)
+    own[:, 200:230] = 0
+    y = 2 * painter.rows
+    rows = picture[y : y + painter.rows]
+
+    usual, full = painter.paint(y, rows, own), painter.paint(y, rows, own, full_colour=True)
+
+    hidden = usual[..., 3] == 0
+    assert hidden[:, 200:230].all()
+    assert np.array_equal(usual[..., 3], full[..., 3])
+    assert np.array_equal(usual[~hidden], full[~hidden])
+    assert np.array_equal(full[hidden][:, :3], rows[hidden])
+
+
+def test_a_copier_changes_nothing_that_shows() -> None:
+    """The picture's own alpha and colours; nothing under alpha 0."""
+    picture = photo(star(70, 50))
+    own = np.random.default_rng(8).integers(0, 3, (50, 70)).astype(np.uint8) * 127
+    copier = Copier(70, 50)
+
+    result = copier.paint(0, picture, own)
+
+    assert np.array_equal(result[..., 3], own)
+    assert np.array_equal(result[own > 0][:, :3], picture[own > 0])
+    assert not result[own == 0].any()
+    assert np.array_equal(copier.paint(0, picture, own, full_colour=True)[..., :3], picture)
+    assert (copier.alpha(0, picture) == 255).all()
+    assert (copier.paint(0, picture)[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_the_maps_of_a_picture_as_it_is_hold_its_alpha(opaque: bool) -> None:
+    """Whatever reads alpha from small maps finds the picture's own."""
+    own = np.random.default_rng(8).integers(0, 256, (50, 70), np.uint8)
+    working = photo(star(70, 50))
+
+    maps = compose.uncut(working, None if opaque else own)
+
+    alpha = edges.apply(maps.coefficients, [np.asarray(plane, np.float32) for plane in cv2.split(working)])
+    assert np.array_equal(np.rint(alpha * 255), np.full_like(own, 255) if opaque else own)
+    assert np.array_equal(maps.matte, alpha)
+
+
 def test_classes_do_not_show() -> None:
     """Sure cells get exactly what the formulas would have given them."""
     alpha = star(487, 359)
     picture = photo(alpha)
     painter = Painter(cut_of(picture, alpha, 120), 487, 359)
     expected = painted(painter, picture)
-    assert set(np.unique(painter._classes)) == {compose.BACKGROUND, compose.SUBJECT, compose.MIXED}
+    assert set(np.unique(painter.classes)) == {compose.BACKGROUND, compose.SUBJECT, compose.MIXED}
 
-    painter._classes = np.full_like(painter._classes, compose.MIXED)
+    painter.classes = np.full_like(painter.classes, compose.MIXED)
 
     assert np.array_equal(painted(painter, picture), expected)
 

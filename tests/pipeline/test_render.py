@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import ceil
+from typing import Literal
 
 import numpy as np
 import PIL.Image
@@ -12,12 +16,15 @@ import pytest
 from bgone.errors import ApiError, ClientGone
 from bgone.imaging import photo as photos
 from bgone.imaging.formats import FORMATS
-from bgone.imaging.geometry import Box, SizeCap
+from bgone.imaging.geometry import NO_CAP, Box, Length, SizeCap
 from bgone.imaging.photo import PhotoLimits, Pixels, look, open_photo
-from bgone.matting.compose import cut
+from bgone.matting.compose import cut, uncut
 from bgone.matting.edges import Plane
-from bgone.pipeline.order import Colour, RenderOptions
-from bgone.pipeline.render import Drawing, Plan, draw, plan
+from bgone.pipeline.drawing import Drawing
+from bgone.pipeline.order import BlurGround, Colour, Frame, OwnAlpha, RenderOptions
+from bgone.pipeline.placement import region_box
+from bgone.pipeline.plan import Plan
+from bgone.pipeline.render import draw, plan
 from tests.pictures import decode, encode, photo, scene
 
 GREEN = Colour(10, 200, 30)
@@ -29,9 +36,13 @@ def redness(working: Pixels) -> Plane:
     return np.clip((red + 20) / 120, 0, 1).astype(np.float32)
 
 
-def drawing_of(data: bytes, *, nothing: bool = False, side: int = 512) -> Drawing:
+def drawing_of(data: bytes, *, nothing: bool = False, side: int = 512, options: RenderOptions | None = None) -> Drawing:
+    options = options or RenderOptions()
     opened = open_photo(data, PhotoLimits())
-    seen = look(opened, side)
+    region = region_box(options.region, opened.width, opened.height)
+    seen = look(opened, side, region, drop_alpha=options.own_alpha == "drop")
+    if options.own_alpha == "asis" or (options.own_alpha == "keep" and not seen.opaque):
+        return Drawing(opened, seen, uncut(seen.working, seen.alpha), lambda: None, as_is=True)
     matte = np.zeros(seen.working.shape[:2], np.float32) if nothing else redness(seen.working)
     return Drawing(opened, seen, cut(seen.working, matte), lambda: None)
 
@@ -43,10 +54,21 @@ def file_of(drawing: Drawing, planned: Plan) -> bytes:
     return b"".join(pieces)
 
 
+def pixels_of(file: bytes) -> Pixels:
+    """The file's pixels; not a palette's numbers; of an archive its colour with its alpha."""
+    if file.startswith(b"GIF"):
+        with PIL.Image.open(io.BytesIO(file)) as image:
+            return np.asarray(image.convert("RGB"))
+    if not file.startswith(b"PK"):
+        return decode(file)
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        return np.dstack([decode(archive.read("color.jpg")), decode(archive.read("alpha.png"))])
+
+
 def render(data: bytes, options: RenderOptions, *, nothing: bool = False) -> tuple[Plan, Pixels]:
-    drawing = drawing_of(data, nothing=nothing)
+    drawing = drawing_of(data, nothing=nothing, options=options)
     planned = plan(drawing, options)
-    pixels = decode(file_of(drawing, planned))
+    pixels = pixels_of(file_of(drawing, planned))
     assert pixels.shape[:2] == (planned.height, planned.width)
     return planned, pixels
 
@@ -75,7 +97,8 @@ def test_a_crop_is_tight_in_the_delivered_picture(orientation: int, way: None) -
 
     assert full.shape == (203, 301, 4)
     box = box_of(full[..., 3])
-    assert planned.subject == planned.box == box
+    assert planned.source == box
+    assert planned.subject == Box(0, 0, box.width, box.height)
     assert np.array_equal(cropped, full[box.top : box.bottom, box.left : box.right])
     assert box_of(cropped[..., 3]) == Box(0, 0, cropped.shape[1], cropped.shape[0])
 
@@ -109,7 +132,7 @@ def test_every_kind_of_answer_is_cropped_alike(options: RenderOptions) -> None:
     data = photo(301, 203)
 
     planned, pixels = render(data, options)
-    assert planned.box == plan(drawing_of(data), RenderOptions(crop=True)).box
+    assert planned.source == plan(drawing_of(data), RenderOptions(crop=True)).source
     if options.channels == "alpha":
         assert box_of(pixels) == Box(0, 0, planned.width, planned.height)
 
@@ -166,6 +189,286 @@ def test_a_crop_may_fit_the_format_where_the_picture_does_not() -> None:
     assert plan(drawing_of(encode(pixels, "PNG")), RenderOptions(format="webp", crop=True)).width < 5000
 
 
+# --- region, margin, frame, place ------------------------------------------------------------------------------------
+
+
+def lengths(*amounts: float, unit: Literal["px", "%"] = "px") -> tuple[Length, Length, Length, Length]:
+    one, two, three, four = (Length(amount, unit) for amount in amounts)
+    return one, two, three, four
+
+
+def two_discs() -> bytes:
+    """Two red discs, 301 x 203 each, side by side."""
+    return encode(np.hstack([scene(301, 203), scene(301, 203)]), "PNG")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_outside_the_region_is_background(orientation: int, way: None) -> None:
+    """Half of the right disc is inside: it alone is left, where it was and as it was."""
+    data = photo(301, 203, orientation=orientation)
+    planned, part = render(data, RenderOptions(region=lengths(150, 20, 290, 180)))
+    _, whole = render(data, RenderOptions())
+
+    assert part.shape == (203, 301, 4)
+    assert not part[:20].any()
+    assert not part[180:].any()
+    assert not part[:, :150].any()
+    assert (planned.region, planned.source) == (Box(150, 20, 290, 180), Box(0, 0, 140, 160))
+    inside = np.s_[90:110, 155:165]
+    assert np.array_equal(part[inside], whole[inside])
+    # Soft pixels depend on what the maps saw around.
+    assert np.abs(part[20:180, 150:290, 3].astype(int) - whole[20:180, 150:290, 3]).mean() < 1
+
+
+def test_a_region_of_everything_changes_nothing(way: None) -> None:
+    """0 % to 100 %, as clients send it every time: the same plan, the same bytes."""
+    everything = RenderOptions(region=lengths(0, 0, 100, 100, unit="%"))
+    data = photo(301, 203)
+    part, whole = drawing_of(data, options=everything), drawing_of(data)
+
+    assert file_of(part, plan(part, everything)) == file_of(whole, plan(whole, RenderOptions()))
+
+
+def test_a_region_chooses_among_subjects(way: None) -> None:
+    """Two discs: the crop of the region is the crop of the disc in it."""
+    planned, crop = render(two_discs(), RenderOptions(crop=True, region=lengths(50, 0, 100, 100, unit="%")))
+    _, alone = render(encode(scene(301, 203), "PNG"), RenderOptions(crop=True))
+
+    assert planned.region == Box(301, 0, 602, 203)
+    assert np.array_equal(crop, alone)
+
+
+@pytest.mark.parametrize("cap", [NO_CAP, SizeCap(longest=90)])
+def test_a_margin_is_ground(cap: SizeCap, way: None) -> None:
+    """Around the tight box there is nothing, beyond the photo too; a mask has it as well."""
+    margin = lengths(100, 50, 10, 20, unit="%")
+    options = RenderOptions(crop=True, margin=margin, cap=cap)
+    planned, pixels = render(photo(301, 203), options)
+    _, mask = render(photo(301, 203), RenderOptions(crop=True, margin=margin, cap=cap, channels="alpha"))
+
+    box = planned.subject
+    assert box is not None
+    assert box_of(pixels[..., 3]) == box
+    assert (box.top, planned.height - box.bottom) == (box.height, round(box.height * 0.1))
+    assert (planned.width - box.right, box.left) == (round(box.width * 0.5), round(box.width * 0.2))
+    assert np.array_equal(mask, pixels[..., 3])
+    assert max(pixels.shape[:2]) <= (cap.longest or 1000)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(150, 150),
+        Frame(500, 450),
+        Frame(150, 90, "cover"),
+        Frame(700, 310, "cover"),
+        Frame(400, 300, "scale-down"),
+        Frame(None, 77),
+        Frame(640, None),
+    ],
+)
+@pytest.mark.parametrize("crop", [False, True])
+def test_an_exact_frame_shows_the_subject_in_its_middle(frame: Frame, crop: bool, way: None) -> None:
+    """Smaller and larger than the photo, of other shapes: the size asked, the disc in it, ground beside."""
+    planned, pixels = render(photo(301, 203), RenderOptions(frame=frame, crop=crop, measure=True))
+
+    height, width = pixels.shape[:2]
+    assert width == (frame.width or width)
+    assert height == (frame.height or height)
+    assert pixels[height // 2, width // 2, 3] == 255
+    assert pixels[height // 2, width // 2, 0] > 170
+    assert box_of(pixels[..., 3]) == planned.subject
+    shape = planned.scaled_width / planned.scaled_height
+    assert shape == pytest.approx(301 / 203, rel=0.02)
+
+
+def test_an_enlarged_subject_has_a_soft_clean_edge(way: None) -> None:
+    """Eight times its size: still a disc, with no other colour on it."""
+    planned, pixels = render(photo(61, 40), RenderOptions(frame=Frame(488, 320)))
+
+    assert (planned.scaled_width, planned.scaled_height) == (488, 320)
+    y, x = np.mgrid[0:320, 0:488]
+    away = np.hypot(x - 244, y - 160)
+    assert (pixels[away < 80, 3] > 250).all()
+    assert not pixels[away > 125].any()
+    assert pixels[away < 80, 0].min() > 150
+
+
+@pytest.mark.parametrize(("position", "at"), [((0.0, 0.0), (0, 0)), ((1.0, 1.0), (1, 1)), ((0.5, 0.5), (0.5, 0.5))])
+@pytest.mark.parametrize("share", [None, 0.3, 1.0])
+def test_a_placed_subject_is_where_it_belongs(
+    position: tuple[float, float], at: tuple[float, float], share: float | None, way: None
+) -> None:
+    """All of it is in the frame of the photo's size, at its place, as large as asked."""
+    options = RenderOptions(position=position, subject_scale=share, measure=True)
+    planned, pixels = render(photo(301, 203), options)
+
+    assert pixels.shape == (203, 301, 4)
+    box = box_of(pixels[..., 3])
+    assert box == planned.subject
+    assert (box.left, box.top) == (round((301 - box.width) * at[0]), round((203 - box.height) * at[1]))
+    if share is not None:
+        assert share * 203 - 2 <= box.height <= ceil(share * 203)
+
+
+def test_a_moved_subject_leaves_the_answer_empty_behind() -> None:
+    """Drawn once, at its new place only."""
+    _, pixels = render(photo(301, 203), RenderOptions(position=(0, 0)))
+
+    assert pixels[60, 60, 3] == 255
+    assert not pixels[101:, 150:].any()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RenderOptions(measure=True),
+        RenderOptions(measure=True, cap=SizeCap(longest=77)),
+        RenderOptions(measure=True, region=lengths(100, 50, 250, 200)),
+        RenderOptions(measure=True, frame=Frame(100, 300, "cover")),
+        RenderOptions(measure=True, crop=True, position=(0.2, 0.9), subject_scale=0.4, margin=lengths(9, 9, 9, 9)),
+    ],
+)
+def test_the_measured_box_is_the_one_that_shows(options: RenderOptions, way: None) -> None:
+    """Whatever was done to it, in the answer's pixels."""
+    planned, pixels = render(photo(301, 203), options)
+
+    assert planned.subject == box_of(pixels[..., 3])
+
+
+def test_a_speck_in_a_large_frame_is_drawn_in_little_memory(way: None) -> None:
+    """A subject of a few pixels enlarged to fill 1500 pixels: only the part that shows is worked on."""
+    picture = np.full((300, 400, 3), (90, 110, 140), np.uint8)
+    picture[100:106, 200:206] = (210, 40, 30)
+    planned, pixels = render(encode(picture, "PNG"), RenderOptions(frame=Frame(2000, 1500), subject_scale=1.0))
+
+    assert planned.scaled_width > 40_000
+    assert pixels.shape == (1500, 2000, 4)
+    assert pixels[750, 1000, 3] == 255
+    assert not pixels[:, :100].any()
+
+
+# --- nothing found --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [RenderOptions(), RenderOptions(crop=True), RenderOptions(measure=True)])
+def test_who_needs_a_subject_hears_that_there_is_none(options: RenderOptions) -> None:
+    """Before the first byte."""
+    needy = replace(options, needs_subject=True)
+    with pytest.raises(ApiError) as caught:
+        plan(drawing_of(photo(), nothing=True), needy)
+
+    assert caught.value.kind == "nothing_found"
+    assert plan(drawing_of(photo()), needy).width > 0
+
+
+def test_a_subject_that_the_file_hides_is_none() -> None:
+    """What the net found is transparent in the photo itself."""
+    own = np.full((203, 301), 255, np.uint8)
+    own[20:180, 60:240] = 0
+    hidden = encode(np.dstack([scene(301, 203), own]), "PNG")
+
+    with pytest.raises(ApiError) as caught:
+        plan(drawing_of(hidden), RenderOptions(needs_subject=True))
+    assert caught.value.kind == "nothing_found"
+
+
+# --- the photo's own alpha ------------------------------------------------------------------------------------------
+
+
+def with_alpha() -> tuple[Pixels, bytes]:
+    """A scene that its file makes half transparent on the left, and wholly in a corner."""
+    own = np.full((203, 301), 255, np.uint8)
+    own[:, :150] = 100
+    own[:50, :50] = 0
+    pixels = np.dstack([scene(301, 203), own])
+    return pixels, encode(pixels, "PNG")
+
+
+def test_dropped_alpha_does_not_count(way: None) -> None:
+    """The same answer as for the file without it."""
+    pixels, data = with_alpha()
+    _, dropped = render(data, RenderOptions(own_alpha="drop"))
+    _, opaque = render(encode(pixels[..., :3], "PNG"), RenderOptions())
+
+    assert np.array_equal(dropped, opaque)
+
+
+def test_dropped_alpha_shows_what_it_hid_when_shrunk(way: None) -> None:
+    """Shrinking with alpha would lose the colours under it."""
+    picture = scene(301, 203)
+    hidden = encode(np.dstack([picture, np.zeros((203, 301), np.uint8)]), "PNG")
+    options = RenderOptions(own_alpha="drop", cap=SizeCap(longest=100))
+
+    assert render(hidden, options)[1][33, 50, 0] > 170
+
+
+@pytest.mark.parametrize("own_alpha", ["keep", "asis"])
+def test_a_kept_picture_comes_back_as_it_is(own_alpha: OwnAlpha, way: None) -> None:
+    """Every pixel, but for what is hidden under alpha 0."""
+    pixels, data = with_alpha()
+    _, kept = render(data, RenderOptions(own_alpha=own_alpha, despill=True))
+
+    expected = pixels.copy()
+    expected[:50, :50] = 0
+    assert np.array_equal(kept, expected)
+
+
+def test_an_opaque_picture_is_cut_although_alpha_is_kept(way: None) -> None:
+    """An alpha channel of 255 everywhere says nothing; asked to come back as it is, it does."""
+    pixels = np.dstack([scene(301, 203), np.full((203, 301), 255, np.uint8)])
+    data = encode(pixels, "PNG")
+
+    assert render(data, RenderOptions(own_alpha="keep"))[1][5, 5, 3] == 0
+    assert np.array_equal(render(data, RenderOptions(own_alpha="asis"))[1], pixels)
+
+
+def test_a_kept_picture_is_cropped_to_what_shows(way: None) -> None:
+    """Its own alpha has a tight box too."""
+    own = np.zeros((203, 301), np.uint8)
+    own[40:77, 33:131] = 200
+    data = encode(np.dstack([scene(301, 203), own]), "PNG")
+
+    planned, pixels = render(data, RenderOptions(own_alpha="asis", crop=True))
+    assert planned.source == Box(33, 40, 131, 77)
+    assert (pixels[..., 3] == 200).all()
+
+
+# --- the format that suits ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (RenderOptions(), "png"),
+        (RenderOptions(crop=True), "png"),
+        (RenderOptions(background=GREEN), "jpg"),
+        (RenderOptions(background=GREEN, crop=True, margin=lengths(9, 9, 9, 9)), "jpg"),
+        (RenderOptions(background=Colour(0, 0, 0, 200)), "png"),
+        (RenderOptions(background=BlurGround(50)), "jpg"),
+        (RenderOptions(channels="rgb"), "jpg"),
+        (RenderOptions(channels="alpha"), "png"),
+        (RenderOptions(own_alpha="asis"), "jpg"),
+        (RenderOptions(own_alpha="asis", frame=Frame(300, 300)), "png"),
+        (RenderOptions(region=lengths(140, 90, 160, 110), crop=True), "jpg"),
+    ],
+)
+def test_auto_is_png_where_anything_may_be_transparent(options: RenderOptions, name: str) -> None:
+    """Else JPEG; the plan says which, and the file is one."""
+    options = replace(options, format="auto")
+    drawing = drawing_of(photo(301, 203), options=options)
+    planned = plan(drawing, options)
+
+    assert planned.format == name
+    with PIL.Image.open(io.BytesIO(file_of(drawing, planned))) as image:
+        assert (image.format or "").lower().replace("jpeg", "jpg") == name
+
+
+def test_own_alpha_makes_auto_png() -> None:
+    """Even where the net is sure of everything."""
+    assert plan(drawing_of(with_alpha()[1]), RenderOptions(format="auto")).format == "png"
+
+
 # --- pixels ---------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +502,7 @@ def test_a_crop_of_a_picture_with_own_alpha_is_tight() -> None:
     own[:, :150] = 0
     planned, pixels = render(encode(np.dstack([scene(301, 203), own]), "PNG"), RenderOptions(crop=True))
 
-    assert planned.box.left == 150
+    assert planned.source.left == 150
     assert box_of(pixels[..., 3]) == Box(0, 0, planned.width, planned.height)
 
 
@@ -216,8 +519,7 @@ def test_the_mask_is_the_alpha_of_the_cutout() -> None:
 def test_every_format_is_drawn(name: str) -> None:
     """Formats that keep alpha show it, the others lie on white; resolution and size are the photo's."""
     _, pixels = render(photo(301, 203), RenderOptions(format=name))
-    with PIL.Image.open(io.BytesIO(file_of(*_drawn(name)))) as image:
-        shown = np.asarray(image.convert("RGBA"))
+    shown = np.asarray(PIL.Image.fromarray(pixels).convert("RGBA"))
 
     corner = (0, 0, 0, 0) if FORMATS[name].keeps_alpha else (255, 255, 255, 255)
     assert pixels.shape[:2] == (203, 301)
@@ -227,9 +529,19 @@ def test_every_format_is_drawn(name: str) -> None:
     assert shown[100, 150, 0] > 170 > 90 > shown[100, 150, 1]
 
 
-def _drawn(name: str) -> tuple[Drawing, Plan]:
-    drawing = drawing_of(photo(301, 203))
-    return drawing, plan(drawing, RenderOptions(format=name))
+def test_an_archive_shows_the_photos_colours_around_the_subject(way: None) -> None:
+    """Colour and alpha are two files: what alpha hides is the photo as it was, beside a margin of nothing."""
+    margin = lengths(20, 20, 20, 20)
+    planned, pixels = render(photo(301, 203), RenderOptions(format="zip", crop=True, margin=margin))
+    _, usual = render(photo(301, 203), RenderOptions(crop=True, margin=margin))
+
+    box = planned.source
+    assert np.array_equal(pixels[..., 3], usual[..., 3])
+    assert not usual[3, 3].any()
+    expected = scene(301, 203)[box.top : box.bottom, box.left : box.right]
+    hidden = pixels[..., 3] == 0
+    # Two JPEGs lie between them.
+    assert np.abs(pixels[hidden][:, :3].astype(int) - expected[hidden]).mean() < 6
 
 
 def test_a_background_is_exact_and_leaves_no_halo(way: None) -> None:

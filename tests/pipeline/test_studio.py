@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from bgone.errors import ApiError
-from bgone.imaging.geometry import Box
+from bgone.imaging.geometry import Box, Length
 from bgone.imaging.photo import PhotoLimits
 from bgone.matting.engine import Matte, Tensor
 from bgone.matting.models import Recipe
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher
-from bgone.pipeline.order import Link, Order, RenderOptions, Upload
+from bgone.pipeline.order import Colour, Frame, Link, Order, PictureGround, RenderOptions, Source, Upload
 from bgone.pipeline.studio import Result, Studio, StudioOptions
 from bgone.pipeline.timings import PHASES, Timings
 from tests.pictures import decode, encode, photo, scene
@@ -68,7 +68,7 @@ async def open_studio(
     budget_bytes: int = 500_000_000,
     engine: RedEngine | None = None,
 ) -> AsyncIterator[Studio]:
-    options = StudioOptions(PhotoLimits(pixels=20_000_000), threads, seats, queue, deadline_s)
+    options = StudioOptions(threads, seats, queue, deadline_s)
     fetcher = Fetcher()
     studio = Studio(fetcher, options, Budget(budget_bytes))
     if engine is not None:
@@ -258,6 +258,215 @@ def test_what_does_not_fit_the_memory_is_refused_before_it_is_decoded() -> None:
             engine.gate.set()
             await first
             await all_seats_free(studio)
+
+    on_loop(main)
+
+
+# --- other ways through ---------------------------------------------------------------------------------------------
+
+
+def translucent() -> bytes:
+    """A scene that its file makes half transparent on the left."""
+    own = np.full((203, 301), 255, np.uint8)
+    own[:, :150] = 100
+    return encode(np.dstack([scene(301, 203), own]), "PNG")
+
+
+def test_a_picture_as_it_is_needs_no_net() -> None:
+    """A stored result in another format: not even while the net is loading does it wait."""
+
+    async def main() -> None:
+        timings = Timings()
+        async with open_studio() as studio:
+            result, data = await cut(studio, order(translucent(), own_alpha="asis", format="webp"), timings)
+            await all_seats_free(studio)
+        assert result.media_type == "image/webp"
+        assert set(np.unique(decode(data)[..., 3])) == {100, 255}
+        assert "predict" not in timings.seconds
+
+    on_loop(main)
+
+
+def test_the_net_is_asked_only_where_nothing_is_transparent_yet() -> None:
+    """``keep``: a cut-out comes back as it is, an opaque picture is cut."""
+
+    async def main() -> None:
+        kept, made = Timings(), Timings()
+        async with open_studio(engine=RedEngine()) as studio:
+            _, back = await cut(studio, order(translucent(), own_alpha="keep"), kept)
+            _, fresh = await cut(studio, order(photo(301, 203), own_alpha="keep"), made)
+        assert np.array_equal(decode(back), decode(translucent()))
+        assert decode(fresh)[0, 0, 3] == 0
+        assert ("predict" in kept.seconds, "predict" in made.seconds) == (False, True)
+
+    on_loop(main)
+
+
+def test_the_net_sees_the_region_only() -> None:
+    """Two discs, of which the right one is asked for."""
+
+    async def main() -> None:
+        data = encode(np.hstack([scene(301, 203), scene(301, 203)]), "PNG")
+        region = (Length(50, "%"), Length(0), Length(100, "%"), Length(203))
+        async with open_studio(engine=RedEngine()) as studio:
+            result, answer = await cut(studio, order(data, region=region, measure=True))
+        pixels = decode(answer)
+        assert pixels.shape == (203, 602, 4)
+        assert (pixels[101, 150, 3], pixels[101, 451, 3]) == (0, 255)
+        assert result.subject is not None
+        assert result.subject.left > 301
+
+    on_loop(main)
+
+
+@pytest.mark.parametrize("semitransparency", [True, False])
+def test_windows_may_be_closed(semitransparency: bool) -> None:
+    """A patch inside the disc that the net takes for half transparent."""
+
+    async def main() -> None:
+        picture = scene(301, 203)
+        picture[71:131, 120:180] = (150, 40, 110)  # to RedEngine a matte of 0.5
+        async with open_studio(engine=RedEngine()) as studio:
+            _, data = await cut(studio, order(encode(picture, "PNG"), semitransparency=semitransparency))
+            await all_seats_free(studio)
+        inside = decode(data)[95:105, 145:155, 3]
+        assert (inside == 255).all() if not semitransparency else (inside < 220).all()
+
+    on_loop(main)
+
+
+def test_the_format_that_suits_is_told() -> None:
+    """``auto`` is resolved before the answer's headers are written."""
+
+    async def main() -> None:
+        async with open_studio(engine=RedEngine()) as studio:
+            clear, _ = await cut(studio, order(format="auto"))
+            flat, _ = await cut(studio, order(format="auto", background=Colour(1, 2, 3)))
+        assert (clear.format, clear.media_type) == ("png", "image/png")
+        assert (flat.format, flat.media_type) == ("jpg", "image/jpeg")
+
+    on_loop(main)
+
+
+REGION_BEYOND = (Length(0), Length(0), Length(62), Length(40))
+REFUSALS: list[tuple[Order, str]] = [
+    (Order(Upload(b"nothing")), "unreadable_image"),
+    (Order(Upload(photo()), limits=PhotoLimits(pixels=2000)), "too_many_pixels"),
+    (Order(Upload(photo()), limits=PhotoLimits(kinds=frozenset({"png"}))), "unsupported_image"),
+    (Order(Upload(photo()), RenderOptions(region=REGION_BEYOND)), "region_out_of_bounds"),
+]
+
+
+@pytest.mark.parametrize(("what", "kind"), REFUSALS)
+def test_what_the_header_shows_is_refused_without_a_seat(what: Order, kind: str) -> None:
+    """By ``make`` before it waits for one, by ``check`` before there is a job; limits are the order's own."""
+
+    async def main() -> None:
+        async with open_studio(engine=RedEngine(), seats=1) as studio:
+            seat = await studio.seats.take()
+            for refused in (studio.check(what), cut(studio, what)):
+                with pytest.raises(ApiError) as caught:
+                    await refused
+                assert caught.value.kind == kind
+            seat.leave()
+            await all_seats_free(studio)
+
+    on_loop(main)
+
+
+def test_a_good_upload_passes_the_check() -> None:
+    """A link is not fetched for it."""
+
+    async def main() -> None:
+        async with open_studio() as studio:
+            await studio.check(order())
+            await studio.check(Order(Link("http://127.0.0.1:9/photo.jpg")))
+            assert studio.budget.held_bytes == 0
+
+    on_loop(main)
+
+
+def test_nothing_found_gives_everything_back() -> None:
+    """An error before the first byte, where one is asked for."""
+
+    async def main() -> None:
+        grey = encode(np.full((40, 61, 3), 130, np.uint8), "PNG")
+        async with open_studio(engine=RedEngine()) as studio:
+            with pytest.raises(ApiError) as caught:
+                await cut(studio, order(grey, needs_subject=True))
+            assert caught.value.kind == "nothing_found"
+            await cut(studio, order(grey))
+            await all_seats_free(studio)
+
+    on_loop(main)
+
+
+# --- a picture under the subject ------------------------------------------------------------------------------------
+
+
+def test_a_picture_lies_under_the_subject() -> None:
+    """It shows wherever the subject does not."""
+
+    async def main() -> None:
+        ground = PictureGround(Upload(encode(np.full((50, 90, 3), (7, 200, 9), np.uint8), "PNG")))
+        async with open_studio(engine=RedEngine()) as studio:
+            _, data = await cut(studio, order(photo(301, 203), background=ground))
+            await all_seats_free(studio)
+        pixels = decode(data)
+        assert pixels.shape == (203, 301, 3)
+        assert np.abs(pixels[5, 5].astype(int) - (7, 200, 9)).max() <= 1
+        assert pixels[101, 150, 0] > 170
+
+    on_loop(main)
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        (Upload(b"nothing"), "unreadable_image"),
+        (Upload(encode(scene(601, 403), "PNG")), "too_many_pixels"),
+        (Upload(encode(scene(), "GIF")), "unsupported_image"),
+        (Upload(encode(scene(301, 203), "PNG")[:-200]), "unreadable_image"),
+        (Link("http://127.0.0.1:9/ground.jpg"), "fetch_failed"),
+    ],
+    ids=["no picture", "too large", "kind", "truncated", "forbidden link"],
+)
+def test_a_bad_picture_under_the_subject_is_told_apart(source: Source, cause: str) -> None:
+    """Its limits are the photo's; everything is given back."""
+
+    async def main() -> None:
+        limits = PhotoLimits(pixels=100_000, kinds=frozenset({"png", "jpeg"}))
+        what = Order(Upload(photo()), RenderOptions(background=PictureGround(source)), limits=limits)
+        async with open_studio(engine=RedEngine()) as studio:
+            with pytest.raises(ApiError) as caught:
+                await cut(studio, what)
+            assert (caught.value.kind, caught.value.facts["cause"]) == ("ground_failed", cause)
+            await all_seats_free(studio)
+
+    on_loop(main)
+
+
+def test_memory_is_counted_for_everything_that_is_whole() -> None:
+    """The photo, the picture under it, and what a writer collects of an answer that may be larger than the photo."""
+
+    async def held(**options: object) -> int:
+        engine = RedEngine()
+        engine.gate.clear()
+        async with open_studio(engine=engine) as studio:
+            task = asyncio.create_task(cut(studio, order(photo(300, 200), **options)))
+            await until(lambda: engine.inside == 1)
+            bytes_held = studio.budget.held_bytes
+            engine.gate.set()
+            await task
+            return bytes_held
+
+    async def main() -> None:
+        plain = await held()
+        ground = PictureGround(Upload(encode(scene(100, 70), "PNG")))
+        assert plain == 300 * 200 * (2 * 3 + 1)
+        assert await held(format="auto") == plain
+        assert await held(background=ground) - plain == 2 * 3 * 100 * 70
+        assert await held(format="webp", frame=Frame(600, 400)) > 4 * await held(format="webp") * 0.7
 
     on_loop(main)
 

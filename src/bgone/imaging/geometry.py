@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, sqrt
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A length along one side of a picture: pixels, or percent of that side."""
+
+    amount: float
+    unit: Literal["px", "%"] = "px"
+
+    def pixels(self, side: int) -> float:
+        """In pixels, for a side of ``side`` pixels."""
+        return self.amount if self.unit == "px" else self.amount * side / 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,23 @@ class Box:
     @property
     def height(self) -> int:
         return self.bottom - self.top
+
+    def moved(self, across: int, down: int) -> Box:
+        """The same box elsewhere."""
+        return Box(self.left + across, self.top + down, self.right + across, self.bottom + down)
+
+    def inside(self, other: Box) -> Box | None:
+        """The part that lies in ``other``, or None where there is none."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Box(left, top, right, bottom) if left < right and top < bottom else None
+
+    def around(self, other: Box | None) -> Box:
+        """The smallest box that holds both."""
+        if other is None:
+            return self
+        left, top = min(self.left, other.left), min(self.top, other.top)
+        return Box(left, top, max(self.right, other.right), max(self.bottom, other.bottom))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from bgone.matting.edges import Pixels, Plane, Planes
 STRIP = 64  # rows at least
 BACKGROUND, SUBJECT, MIXED = 0, 1, 2
 NOTHING = 0.49 / 255  # rounds to no alpha at all
+MOST_PITCH = 256  # enlarged pictures: a strip's height is at least the pitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,20 @@ def cut(working: Pixels, matte: Plane) -> Cut:
     return Cut(coefficients, clean, old, matte)
 
 
+def uncut(working: Pixels, alpha: Pixels | None) -> Cut:
+    """The small maps of a picture that comes back as it is: its own alpha takes the matte's place.
+
+    Args:
+        working: uint8 (h, w, 3), sRGB.
+        alpha: uint8 (h, w): the picture's own, None where it is opaque.
+    """
+    matte = np.ones(working.shape[:2], np.float32)
+    if alpha is not None:
+        matte = np.multiply(alpha, np.float32(1 / 255), dtype=np.float32)
+    nothing = np.zeros_like(matte)
+    return Cut([nothing, nothing, nothing, matte], working, working, matte)
+
+
 class Painter:
     """A ``Cut`` at one output size. Nothing in it changes after it is made, so threads may share it.
 
@@ -61,58 +76,62 @@ class Painter:
         width: Pixels across the output.
         height: Pixels down the output.
         pitch: Output pixels across and down one cell.
-        rows: Height of a strip; every ``y`` is a multiple of it, the last strip may be shorter.
+        rows: Height of a strip that costs least, a multiple of ``pitch``.
+        classes: uint8 (cells down, cells across): BACKGROUND, SUBJECT or MIXED.
     """
 
     def __init__(self, cut: Cut, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self.pitch = max(1, round(width / cut.matte.shape[1]))
+        self.pitch = min(MOST_PITCH, max(1, round(width / cut.matte.shape[1])))
         self.rows = self.pitch * ceil(STRIP / self.pitch)
         self._line = [np.asarray(self._on_grid(plane), np.float32) for plane in cut.coefficients]
-        self._classes = _classify(self._line)
+        self.classes = _classify(self._line)
         self._foreground = self._on_grid(cut.foreground)
         self._background = self._on_grid(cut.background)
 
-    def alpha(self, y: int, rgb: Pixels) -> Pixels:
-        """Alpha of a strip, and nothing else.
+    def alpha(self, y: int, rgb: Pixels, x: int = 0) -> Pixels:
+        """Alpha of a part of the output, and nothing else.
 
         Args:
-            y: First row, a multiple of ``rows``.
-            rgb: uint8 (n, width, 3), sRGB.
+            y: First row, a multiple of ``pitch``.
+            rgb: uint8 (n, m, 3), sRGB.
+            x: First column, a multiple of ``pitch``.
 
         Returns:
-            uint8 (n, width).
+            uint8 (n, m).
         """
-        strip = np.zeros(rgb.shape[:2], np.uint8)
-        for kind, left, right in self._runs(y, len(rgb)):
-            strip[:, left:right] = 255 if kind == SUBJECT else self._mix(y, left, rgb[:, left:right])
-        return strip
+        part = np.zeros(rgb.shape[:2], np.uint8)
+        for kind, left, right in self._runs(y, x, rgb):
+            part[:, left:right] = 255 if kind == SUBJECT else self._mix(y, x + left, rgb[:, left:right])
+        return part
 
-    def paint(self, y: int, rgb: Pixels, own_alpha: Pixels | None = None) -> Pixels:
-        """A strip of the cutout: straight alpha, clean colours, nothing hidden under alpha 0.
+    def paint(
+        self, y: int, rgb: Pixels, own_alpha: Pixels | None = None, x: int = 0, *, full_colour: bool = False
+    ) -> Pixels:
+        """A part of the cutout: straight alpha, clean colours, nothing hidden under alpha 0.
 
         Args:
-            y: First row, a multiple of ``rows``.
-            rgb: uint8 (n, width, 3), sRGB.
-            own_alpha: uint8 (n, width): the picture's own, multiplies the result's.
+            y: First row, a multiple of ``pitch``.
+            rgb: uint8 (n, m, 3), sRGB.
+            own_alpha: uint8 (n, m): the picture's own, multiplies the result's.
+            x: First column, a multiple of ``pitch``.
+            full_colour: Under alpha 0 the colour stays that of ``rgb``.
 
         Returns:
-            uint8 (n, width, 4).
+            uint8 (n, m, 4).
         """
-        strip = np.zeros((len(rgb), self.width, 4), np.uint8)
-        for kind, left, right in self._runs(y, len(rgb)):
+        strip = np.zeros((*rgb.shape[:2], 4), np.uint8)
+        for kind, left, right in self._runs(y, x, rgb):
             part, target = rgb[:, left:right], strip[:, left:right]
             if kind == SUBJECT:
                 cv2.cvtColor(part, cv2.COLOR_RGB2RGBA, dst=target)
             else:
-                alpha = self._mix(y, left, part)
+                alpha = self._mix(y, x + left, part)
                 cv2.copyTo(cv2.merge([part, alpha]), alpha, dst=target)
-                self._clean(y, left, part, alpha, target)
-        if own_alpha is None:
-            return strip
-        alpha = np.asarray(cv2.multiply(np.ascontiguousarray(strip[..., 3]), own_alpha, scale=1 / 255), np.uint8)
-        strip[..., 3] = alpha
-        return np.asarray(cv2.copyTo(strip, alpha), np.uint8)
+                self._clean(y, x + left, part, alpha, target)
+        if own_alpha is not None:
+            strip = _times(strip, own_alpha)
+        return _show_hidden(strip, rgb) if full_colour else strip
 
     def _on_grid(self, plane: NDArray[np.float32] | Pixels) -> NDArray[np.float32]:
         """The map sampled at every cell's middle, with one cell more on each side."""
@@ -131,14 +150,16 @@ class Painter:
         grid = cv2.copyMakeBorder(fitted[: down + 1, : across + 1], 1, 0, 1, 0, cv2.BORDER_REPLICATE)
         return np.asarray(grid, plane.dtype)
 
-    def _runs(self, y: int, height: int) -> Iterator[tuple[int, int, int]]:
-        """Neighbouring columns of cells of one class as (class, left, right) in pixels; background is left out."""
-        classes = self._classes[y // self.pitch : ceil((y + height) / self.pitch)]
+    def _runs(self, y: int, x: int, rgb: Pixels) -> Iterator[tuple[int, int, int]]:
+        """Neighbouring columns of cells of one class as (class, left, right) in pixels from ``x``; no background."""
+        height, width = rgb.shape[:2]
+        pitch = self.pitch
+        classes = self.classes[y // pitch : ceil((y + height) / pitch), x // pitch : ceil((x + width) / pitch)]
         kinds = np.where((classes == classes[0]).all(axis=0), classes[0], MIXED)
         starts = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist()]
         for start, end in zip(starts, [*starts[1:], kinds.size], strict=True):
             if kinds[start] != BACKGROUND:
-                yield int(kinds[start]), start * self.pitch, min(end * self.pitch, self.width)
+                yield int(kinds[start]), start * pitch, min(end * pitch, width)
 
     def _enlarge(self, grid: NDArray[np.float32], top: int, left: int, height: int, width: int) -> NDArray[np.float32]:
         """A map over any rectangle of output pixels."""
@@ -176,6 +197,49 @@ class Painter:
         clean = cv2.add(front, cv2.multiply(missing, weight, scale=1 / 255), dtype=cv2.CV_8U)
         cv2.copyTo(cv2.cvtColor(clean, cv2.COLOR_RGB2RGBA), soft[part], dst=target[part])
         target[part][..., 3] = alpha[part]
+
+
+class Copier:
+    """Stands where a ``Painter`` does for a picture that comes back as it is: its own alpha is the result.
+
+    Attributes:
+        pitch, rows, classes: As of ``Painter``; every cell is MIXED.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.pitch = 16
+        self.rows = STRIP
+        self.classes = np.full((ceil(height / self.pitch), ceil(width / self.pitch)), MIXED, np.uint8)
+
+    def alpha(self, y: int, rgb: Pixels, x: int = 0) -> Pixels:
+        """255 everywhere: whoever asks multiplies by the picture's own."""
+        del y, x
+        return np.full(rgb.shape[:2], 255, np.uint8)
+
+    def paint(
+        self, y: int, rgb: Pixels, own_alpha: Pixels | None = None, x: int = 0, *, full_colour: bool = False
+    ) -> Pixels:
+        """See ``Painter.paint``."""
+        del y, x
+        strip = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), np.uint8)
+        if own_alpha is not None:
+            strip = _times(strip, own_alpha)
+        return _show_hidden(strip, rgb) if full_colour else strip
+
+
+def _times(strip: Pixels, own_alpha: Pixels) -> Pixels:
+    """The strip with its alpha multiplied by the picture's own; colour 0 under alpha 0."""
+    alpha = np.asarray(cv2.multiply(np.ascontiguousarray(strip[..., 3]), own_alpha, scale=1 / 255), np.uint8)
+    strip[..., 3] = alpha
+    return np.asarray(cv2.copyTo(strip, alpha), np.uint8)
+
+
+def _show_hidden(strip: Pixels, rgb: Pixels) -> Pixels:
+    hidden = cv2.inRange(np.ascontiguousarray(strip[..., 3]), np.array(0), np.array(0))
+    alpha = strip[..., 3].copy()
+    cv2.copyTo(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), hidden, dst=strip)
+    strip[..., 3] = alpha
+    return strip
 
 
 def _classify(line: Planes) -> Pixels:

@@ -1,36 +1,28 @@
 """A stranger's URL becomes bytes, without the stranger learning or reaching anything inside.
 
-Each hop is judged in full before a packet leaves: the name is resolved once, every address of it must be permitted,
-and the connection goes to those very addresses; the name lives on only in ``Host``, SNI and the certificate check.
-A connection serves one request and is closed, so nothing (cookies, a TLS session of another name) outlives its hop.
+Each hop is judged in full before a packet leaves (``pipeline/roads.py``). A connection serves one request and is
+closed, so nothing (cookies, a TLS session of another name) outlives its hop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from ipaddress import ip_address
-from itertools import chain, zip_longest
 from typing import cast
 
 import httpcore2
 import httpx2
-from httpcore2 import AnyIOBackend, AsyncHTTPConnection, AsyncNetworkBackend, AsyncNetworkStream
+from httpcore2 import AsyncHTTPConnection
 
 from bgone import __version__
-from bgone.errors import ApiError, fetch_failed, overloaded, too_many_bytes
-from bgone.pipeline.addresses import Address, Network, Target, allowed, permitted, port_permitted, read_url
+from bgone.errors import fetch_failed, overloaded, too_many_bytes
+from bgone.pipeline.addresses import Network, Target, read_url
+from bgone.pipeline.roads import Resolver, Roads, origin_of, system_resolver, wire_url
 
-Resolver = Callable[[str, int], Sequence[str]]
-"""Blocking: name and port to addresses in text, best first; raises OSError for an unknown name."""
-
-ADDRESSES_TRIED = 4
 INFLATED_STEP = 256 * 1024
 PIECES_BETWEEN_YIELDS = 32
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -64,12 +56,6 @@ class FetchLimits:
     waiting: int = 64
 
 
-def system_resolver(host: str, port: int) -> list[str]:
-    """Ask the system for the addresses of ``host``."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
-
-
 class Fetcher:
     """Fetch pictures from URLs; lives as long as the app, on one event loop.
 
@@ -89,17 +75,15 @@ class Fetcher:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._limits = limits or FetchLimits()
-        self._allow = allow
-        self._resolver = resolver
+        lookups = min(8, self._limits.concurrency)
+        self._roads = Roads(allow, resolver=resolver, dns_s=self._limits.dns_s, lookups=lookups)
         self._tls = tls or ssl.create_default_context()
         self._turns = asyncio.Semaphore(self._limits.concurrency)
         self._inside = 0
-        # A look-up cannot be interrupted: hung ones fill these threads only, and the rest time out unstarted.
-        self._lookups = ThreadPoolExecutor(min(8, self._limits.concurrency), thread_name_prefix="bgone-dns")
 
     async def aclose(self) -> None:
         """Drop look-ups that have not started; fetches in flight belong to their callers."""
-        self._lookups.shutdown(wait=False, cancel_futures=True)
+        await self._roads.aclose()
 
     async def fetch(self, url: str) -> bytes:
         """Fetch the bytes behind ``url``; what they are is for the decoder to say.
@@ -139,8 +123,8 @@ class Fetcher:
 
     async def _ask(self, target: Target) -> bytes | Target:
         """One hop: the body, or where it sends us."""
-        road = PinnedRoad(await self._addresses(target))
-        connection = AsyncHTTPConnection(_origin(target), ssl_context=self._tls, network_backend=road)
+        road = await self._roads.to(target)
+        connection = AsyncHTTPConnection(origin_of(target), ssl_context=self._tls, network_backend=road)
         try:
             response = await connection.handle_async_request(self._request(target))
             if response.status in REDIRECTS:
@@ -155,29 +139,6 @@ class Fetcher:
         finally:
             await road.aclose()
 
-    async def _addresses(self, target: Target) -> list[str]:
-        """Every address behind ``target``, each one judged, in the order to try them."""
-        found = [target.literal] if target.literal else await self._look_up(target)
-        if not all(permitted(address, self._allow) for address in found):
-            raise _not_reachable(target, f"{target}: refused among {[str(address) for address in found]}")
-        if not port_permitted(target.port) and not all(allowed(address, self._allow) for address in found):
-            raise fetch_failed("the port is not allowed", detail=str(target))
-        return [str(address) for address in _alternate(found)[:ADDRESSES_TRIED]]
-
-    async def _look_up(self, target: Target) -> list[Address]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._limits.dns_s):
-                texts = await loop.run_in_executor(self._lookups, self._resolver, target.host, target.port)
-            found = [ip_address(text) for text in dict.fromkeys(texts)]
-        except TimeoutError as error:
-            raise fetch_failed("timed out", detail=f"{target}: name look-up") from error
-        except (OSError, ValueError) as error:
-            raise _not_reachable(target, f"{target}: {error!r}") from error
-        if not found:
-            raise _not_reachable(target, f"{target}: no address")
-        return found
-
     def _request(self, target: Target) -> httpcore2.Request:
         timeout = {"connect": self._limits.connect_s, "read": self._limits.read_s, "write": self._limits.read_s}
         headers: list[tuple[bytes | str, bytes | str]] = [
@@ -187,41 +148,7 @@ class Fetcher:
             ("Accept-Encoding", "identity"),
             ("Connection", "close"),
         ]
-        url = httpcore2.URL(
-            scheme=target.url.raw_scheme, host=target.host.encode(), port=target.port, target=target.url.raw_path
-        )
-        return httpcore2.Request("GET", url, headers=headers, extensions={"timeout": timeout})
-
-
-class PinnedRoad(AsyncNetworkBackend):
-    """Connect to given addresses and no others, whatever name is asked for; the first that answers is taken."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
-        self._inner = AnyIOBackend()
-        self._stream: AsyncNetworkStream | None = None
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> AsyncNetworkStream:
-        failure: Exception = httpcore2.ConnectError("no address")
-        for address in self._addresses:
-            try:
-                self._stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-                return self._stream
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def aclose(self) -> None:
-        # Not left to httpcore: it forgets the socket when it is cancelled during the TLS handshake.
-        if self._stream is not None:
-            await self._stream.aclose()
+        return httpcore2.Request("GET", wire_url(target), headers=headers, extensions={"timeout": timeout})
 
 
 async def collect(response: httpcore2.Response, limit_bytes: int) -> bytes:
@@ -297,20 +224,3 @@ def _redirected(target: Target, response: httpcore2.Response) -> Target:
         return read_url(text if "://" in text.partition("?")[0] else str(target.url.join(text)))
     except httpx2.InvalidURL as error:
         raise fetch_failed("the origin redirects to a bad URL", detail=f"{target}: {error}") from error
-
-
-def _origin(target: Target) -> httpcore2.Origin:
-    return httpcore2.Origin(target.url.raw_scheme, target.host.encode(), target.port)
-
-
-def _alternate(addresses: Sequence[Address]) -> list[Address]:
-    """Take the families in turn, so that a dead IPv6 does not use up every try (RFC 8305, section 4)."""
-    first = [address for address in addresses if address.version == addresses[0].version]
-    second = [address for address in addresses if address.version != addresses[0].version]
-    return [address for address in chain.from_iterable(zip_longest(first, second)) if address is not None]
-
-
-def _not_reachable(target: Target, detail: str) -> ApiError:
-    # One wording for an unknown name and a refused one: inside names must not be told apart from outside.
-    why = "the address is not allowed" if target.literal else "the host is unknown or its address is not allowed"
-    return fetch_failed(why, detail=detail)

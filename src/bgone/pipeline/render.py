@@ -1,98 +1,81 @@
 """Draw: photo, small maps and options → bytes, strip by strip, on a picture thread.
 
-Geometry is decided before the first byte: the scale from the size cap, the tight box from a pass that computes alpha
-alone, so that a crop is exact in the delivered picture and nothing is held back.
+Everything about the answer is decided before its first byte (``plan``), so that nothing is held back: a crop is exact
+in the delivered picture, and what nothing can be drawn of is an error and not half an answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
-from bgone.errors import invalid_option
+from bgone.errors import ApiError, ground_failed, invalid_option, nothing_found
 from bgone.imaging.formats import FORMATS, open_writer
-from bgone.imaging.geometry import Box, SizeCap
-from bgone.imaging.photo import Look, Photo, Pixels, picture, strips
+from bgone.imaging.geometry import Box
+from bgone.imaging.photo import Photo, Pixels
 from bgone.imaging.png import Channels as Bands
-from bgone.matting.compose import Cut, Painter
-from bgone.pipeline.order import WHITE, RenderOptions
-from bgone.pipeline.steps.background import lay_on
+from bgone.matting.compose import BACKGROUND, SUBJECT
+from bgone.pipeline.drawing import Drawing
+from bgone.pipeline.layers import Layers, open_layers
+from bgone.pipeline.order import Colour, RenderOptions
+from bgone.pipeline.placement import Placement, place
+from bgone.pipeline.plan import Plan
 from bgone.pipeline.steps.despill import despill
+from bgone.pipeline.subject import likely_box, tight_box, times
 
-Check = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything about the answer that is known before its first byte.
-
-    Attributes:
-        options: What was asked.
-        scale_width: Width in pixels to which the whole photo is brought.
-        scale_height: Its height.
-        box: The part of it that is delivered.
-        subject: The subject's tight box in the scaled photo, or None when nothing was looked for or found.
-        channels: 1, 3 or 4 bands of the answer.
-    """
-
-    options: RenderOptions
-    scale_width: int
-    scale_height: int
-    box: Box
-    subject: Box | None
-    channels: Bands
-
-    @property
-    def width(self) -> int:
-        return self.box.width
-
-    @property
-    def height(self) -> int:
-        return self.box.height
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """The values of one drawing: what ``plan`` and ``draw`` read.
-
-    Attributes:
-        photo: The picture in its file.
-        seen: Pass 1.
-        cut: The small maps.
-        check: Called between strips; raises when nobody waits any more.
-    """
-
-    photo: Photo
-    seen: Look
-    cut: Cut
-    check: Check
+AUTO = "auto"
+BLANK_ROWS = 64
+# What may be wrong with a picture: of a background it is told apart from the same of the photo.
+PICTURE_KINDS = ("fetch_failed", "unreadable_image", "unsupported_image", "too_many_pixels", "too_many_bytes")
 
 
 def plan(drawing: Drawing, options: RenderOptions) -> Plan:
-    """Decide size, box and bands; blocking, reads the picture once or twice more where a crop is asked.
+    """Decide size, place, format and bands; blocking, reads the picture again where the subject's box decides.
 
     Raises:
+        nothing_found: There is no subject, and one is needed.
         invalid_option: The format cannot hold so long a side.
     """
-    photo = drawing.photo
-    subject = None
-    if options.crop:
-        width, height, subject = _tight(drawing, options.cap)
-    else:
-        width, height = options.cap.fit(photo.width, photo.height)
-    box = subject or Box(0, 0, width, height)
-    longest = FORMATS[options.format].max_side
-    if max(box.width, box.height) > longest:
-        raise invalid_option("format", f"one that holds {box.width} x {box.height} pixels", options.format)
-    return Plan(options, width, height, box, subject, bands(options))
+    photo, seen = drawing.photo, drawing.seen
+
+    def measure(width: int, height: int) -> Box | None:
+        return tight_box(drawing, width, height)
+
+    # What the maps say of the subject, the photo's own alpha may take back.
+    doubtful = options.needs_subject and not seen.opaque
+    size = photo.width, photo.height
+    placed = place(options, size, seen.region, measure, likely_box(drawing), must_measure=doubtful)
+    if options.needs_subject and (placed.subject is None if placed.measured else _empty(drawing, placed)):
+        raise nothing_found()
+    name = options.format
+    if name == AUTO:
+        name = "png" if options.channels == "alpha" or _transparent(drawing, placed, options) else "jpg"
+    longest = FORMATS[name].max_side
+    if max(placed.width, placed.height) > longest:
+        raise invalid_option("format", f"one that holds {placed.width} x {placed.height} pixels", name)
+    source = placed.source or Box(0, 0, 0, 0)
+    return Plan(
+        options=options,
+        format=name,
+        channels=bands(options, name),
+        width=placed.width,
+        height=placed.height,
+        region=seen.region,
+        scaled_width=placed.scaled[0],
+        scaled_height=placed.scaled[1],
+        source=source,
+        left=placed.left + source.left,
+        top=placed.top + source.top,
+        subject=placed.subject and placed.subject.inside(placed.answer),
+    )
 
 
-def draw(drawing: Drawing, plan: Plan, write: Callable[[bytes], object], pool: Executor) -> None:
+def draw(
+    drawing: Drawing, plan: Plan, write: Callable[[bytes], object], pool: Executor, ground: Photo | None = None
+) -> None:
     """Write the answer's bytes.
 
     Args:
@@ -100,103 +83,109 @@ def draw(drawing: Drawing, plan: Plan, write: Callable[[bytes], object], pool: E
         plan: What ``plan`` decided.
         write: Takes pieces of the file in order.
         pool: Where strips are deflated.
+        ground: The picture of a ``PictureGround``.
 
     Raises:
         unreadable_image: The second decode failed where the first did not.
+        ground_failed: The picture under the subject is damaged.
         ClientGone: From ``write`` or ``check``.
     """
-    options, box = plan.options, plan.box
+    try:
+        layers = None if plan.channels == 1 else open_layers(drawing, plan, ground)
+    except ApiError as error:
+        if ground is not None and error.kind in PICTURE_KINDS:
+            raise ground_failed(error) from error
+        raise
     writer = open_writer(
-        options.format,
+        plan.format,
         write,
-        box.width,
-        box.height,
+        plan.width,
+        plan.height,
         plan.channels,
         pool=pool,
-        quality_percent=options.quality_percent,
+        quality_percent=plan.options.quality_percent,
         pixels_per_metre=drawing.photo.pixels_per_metre,
     )
-    painter = Painter(drawing.cut, plan.scale_width, plan.scale_height)
-    for y, rgb, own_alpha in _rows(drawing, plan.scale_width, plan.scale_height, painter.rows, box):
-        rows = _times(painter.alpha(y, rgb), own_alpha) if plan.channels == 1 else painter.paint(y, rgb, own_alpha)
-        rows = rows[box.top - y if y < box.top else 0 :, box.left : box.right]
-        writer.add(np.ascontiguousarray(_finish(rows, plan)))
+    for y, rows in _laid(drawing, plan):
+        writer.add(np.ascontiguousarray(rows if layers is None else _finish(y, rows, plan, layers)))
     writer.finish()
 
 
-def _finish(rows: Pixels, plan: Plan) -> Pixels:
-    options = plan.options
-    if plan.channels == 1:
-        return rows
-    if options.despill:
-        rows = despill(rows)
-    ground = options.background
-    if plan.channels == 3:
-        return lay_on(rows, ground or WHITE, opaque=True)
-    return rows if ground is None else lay_on(rows, ground, opaque=False)
-
-
-def bands(options: RenderOptions) -> Bands:
+def bands(options: RenderOptions, format_name: str) -> Bands:
     """1, 3 or 4: what the answer is made of."""
     if options.channels == "alpha":
         return 1
-    ground = options.background
-    flat = options.channels == "rgb" or not FORMATS[options.format].keeps_alpha
+    flat = options.channels == "rgb" or not FORMATS[format_name].keeps_alpha
     # On an opaque ground nothing is transparent any more: three bands say the same in less.
-    return 3 if flat or (ground is not None and ground.alpha == 255) else 4
+    return 3 if flat or _opaque(options) else 4
 
 
-def _rows(drawing: Drawing, width: int, height: int, rows: int, box: Box) -> Any:
-    """(y, rgb uint8 (n, width, 3), own alpha uint8 (n, width) or None) for whole strips that touch ``box``."""
-    image = picture(drawing.photo, drawing.seen, width, height)
-    top = box.top // rows * rows
-    for y, pixels in strips(image, Box(0, top, width, box.bottom), rows):
-        drawing.check()
-        if pixels.shape[2] == 4:
-            yield y, cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), np.ascontiguousarray(pixels[..., 3])
+def _opaque(options: RenderOptions) -> bool:
+    """What lies under the subject leaves nothing transparent."""
+    ground = options.background
+    return ground is not None and (not isinstance(ground, Colour) or ground.alpha == 255)
+
+
+def _transparent(drawing: Drawing, placed: Placement, options: RenderOptions) -> bool:
+    """Anything in the answer may be transparent."""
+    if options.channels == "rgb" or _opaque(options):
+        return False
+    whole = placed.source is not None and placed.source == placed.answer.moved(-placed.left, -placed.top)
+    if not (whole and drawing.seen.opaque):
+        return True
+    return not (drawing.as_is or bool((drawing.painter(*placed.scaled).classes == SUBJECT).all()))
+
+
+def _empty(drawing: Drawing, placed: Placement) -> bool:
+    return bool((drawing.painter(*placed.scaled).classes == BACKGROUND).all())
+
+
+def _finish(y: int, rows: Pixels, plan: Plan, layers: Layers) -> Pixels:
+    rows = layers.under(y, rows)
+    # Under three bands lies something opaque: alpha says nothing any more.
+    return np.asarray(cv2.cvtColor(rows, cv2.COLOR_RGBA2RGB), np.uint8) if plan.channels == 3 else rows
+
+
+# --- rows of the answer ---------------------------------------------------------------------------------------------
+
+
+def _laid(drawing: Drawing, plan: Plan) -> Iterator[tuple[int, Pixels]]:
+    """(y, uint8 (n, width, 4), or (n, width) of a mask) for all rows of the answer, with nothing under the subject."""
+    shape = (plan.width,) if plan.channels == 1 else (plan.width, 4)
+    left, right = plan.left, plan.left + plan.source.width
+    yield from _blank(0, plan.top, shape)
+    y = plan.top
+    for rows in _painted(drawing, plan):
+        if plan.source.width == plan.width:
+            yield y, rows
         else:
-            yield y, pixels, None
+            wide = np.zeros((len(rows), *shape), np.uint8)
+            wide[:, left:right] = rows
+            yield y, wide
+        y += len(rows)
+    yield from _blank(y, plan.height, shape)
 
 
-def _times(alpha: Pixels, own_alpha: Pixels | None) -> Pixels:
-    if own_alpha is None:
-        return alpha
-    return np.asarray(cv2.multiply(alpha, own_alpha, scale=1 / 255), np.uint8)
+def _blank(top: int, bottom: int, shape: tuple[int, ...]) -> Iterator[tuple[int, Pixels]]:
+    for y in range(top, bottom, BLANK_ROWS):
+        yield y, np.zeros((min(BLANK_ROWS, bottom - y), *shape), np.uint8)
 
 
-def _tight(drawing: Drawing, cap: SizeCap) -> tuple[int, int, Box | None]:
-    """(width, height) of the scaled photo and the subject's exact box in it, such that the box keeps the cap.
-
-    The scale is found from the box and the box at that scale: two or three rounds settle it.
-    """
-    width, height = drawing.photo.width, drawing.photo.height
-    box = _subject_box(drawing, width, height)
-    if box is None:
-        width, height = cap.fit(width, height)
-        return width, height, None
-    while (factor := cap.scale(box.width, box.height)) < 1:
-        # Rounding down makes every round smaller, so this ends.
-        width, height = max(1, int(width * factor)), max(1, int(height * factor))
-        smaller = _subject_box(drawing, width, height)
-        if smaller is None:  # so small that nothing of it is left
-            width, height = cap.fit(drawing.photo.width, drawing.photo.height)
-            return width, height, None
-        box = smaller
-    return width, height, box
-
-
-def _subject_box(drawing: Drawing, width: int, height: int) -> Box | None:
-    """The tight box around alpha > 0 in the photo at (width, height), or None when all of it is transparent."""
-    painter = Painter(drawing.cut, width, height)
-    columns = np.zeros(width, bool)
-    top, bottom = height, 0
-    for y, rgb, own_alpha in _rows(drawing, width, height, painter.rows, Box(0, 0, width, height)):
-        there = _times(painter.alpha(y, rgb), own_alpha) > 0
-        lines = np.flatnonzero(there.any(axis=1))
-        if lines.size:
-            top, bottom = min(top, y + int(lines[0])), y + int(lines[-1]) + 1
-            columns |= there.any(axis=0)
-    if bottom == 0:
-        return None
-    found = np.flatnonzero(columns)
-    return Box(int(found[0]), top, int(found[-1]) + 1, bottom)
+def _painted(drawing: Drawing, plan: Plan) -> Iterator[Pixels]:
+    """The rows of ``plan.source``, cut out: uint8 (n, source.width, 4), or (n, source.width) of a mask."""
+    source = plan.source
+    if source.width == 0:
+        return
+    painter = drawing.painter(plan.scaled_width, plan.scaled_height)
+    # The painter works from whole cells on.
+    x, top = source.left // painter.pitch * painter.pitch, source.top // painter.pitch * painter.pitch
+    full_colour = FORMATS[plan.format].full_colour
+    box = Box(x, top, source.right, source.bottom)
+    for y, rgb, own_alpha in drawing.rows(plan.scaled_width, plan.scaled_height, box, painter.rows):
+        if plan.channels == 1:
+            rows = times(painter.alpha(y, rgb, x), own_alpha)
+        else:
+            rows = painter.paint(y, rgb, own_alpha, x, full_colour=full_colour)
+            if plan.options.despill and not drawing.as_is:
+                rows = despill(rows)
+        yield rows[max(0, source.top - y) :, source.left - x :]

@@ -8,32 +8,37 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 
-from bgone.errors import ClientGone, deadline_passed
+from bgone.errors import ApiError, ClientGone, deadline_passed, ground_failed
 from bgone.imaging.formats import FORMATS, whole_picture_bytes
 from bgone.imaging.geometry import Box
-from bgone.imaging.photo import KEEP_PIXELS, Look, Photo, PhotoLimits, look, open_photo
+from bgone.imaging.photo import KEEP_PIXELS, Look, Photo, look, open_photo
 from bgone.machine import trim_malloc
-from bgone.matting.compose import cut
+from bgone.matting.compose import Cut, cut, uncut
 from bgone.matting.edges import fit_matte
 from bgone.matting.engine import Engine, Matte, Tensor
+from bgone.matting.inner import close_inside
 from bgone.matting.models import Recipe
 from bgone.matting.tensor import tensor_of
 from bgone.pipeline.budget import Budget, Holding
+from bgone.pipeline.drawing import Drawing
 from bgone.pipeline.fetch import Fetcher
-from bgone.pipeline.order import Order, RenderOptions, Upload
-from bgone.pipeline.render import Drawing, Plan, bands, draw, plan
+from bgone.pipeline.order import Link, Order, PictureGround, RenderOptions, Source, Upload
+from bgone.pipeline.placement import largest_answer, region_box
+from bgone.pipeline.plan import Plan
+from bgone.pipeline.render import AUTO, PICTURE_KINDS, bands, draw, plan
 from bgone.pipeline.seats import Seat, Seats
 from bgone.pipeline.spool import PIECE_BYTES, Spool
 from bgone.pipeline.timings import Timings
 
 Value = TypeVar("Value")
+Admit = Callable[[int, int], Awaitable[None]]
 
 # Longest side of the working picture; docs/edges.md shows what other sizes cost and gain. Half the cost where the
 # picture itself is not much finer.
@@ -48,14 +53,12 @@ class StudioOptions:
     """How much at once.
 
     Attributes:
-        photo: What a header may declare.
         threads: Picture threads, and threads of the deflate pool.
         seats: Orders being worked on; more wait in the queue.
         queue: Orders waiting for a seat; more are refused.
         deadline_s: Seconds from admission to the last byte drawn.
     """
 
-    photo: PhotoLimits
     threads: int
     seats: int
     queue: int
@@ -74,7 +77,7 @@ class Result:
         height: Pixels down.
         photo_width: Upright width of what came in.
         photo_height: Its height.
-        subject: The subject's box in the delivered scale where it was measured (crop), else None.
+        subject: The subject's box in the answer where it was measured and found, else None.
     """
 
     spool: Spool
@@ -85,6 +88,23 @@ class Result:
     photo_width: int
     photo_height: int
     subject: Box | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An order whose pictures are there.
+
+    Attributes:
+        options: What the answer looks like.
+        photo: The photo's header.
+        region: The part of it that the net may see.
+        ground: The header of the picture under the subject, or None.
+    """
+
+    options: RenderOptions
+    photo: Photo
+    region: Box
+    ground: Photo | None
 
 
 class Stop:
@@ -150,13 +170,14 @@ class Studio:
 
     # --- the walk -----------------------------------------------------------------------------------------------
 
-    async def make(self, order: Order, holding: Holding, timings: Timings) -> Result:
+    async def make(self, order: Order, holding: Holding, timings: Timings, admit: Admit | None = None) -> Result:
         """Cut one picture.
 
         Args:
             order: What is asked.
             holding: Memory of this order; grows here, released by whoever opened it.
             timings: Filled while it goes; ``draw`` is there when the spool has finished.
+            admit: Hears the upright width and height before any work; may raise to refuse it.
 
         Returns:
             A result whose first bytes are there; the rest is being drawn.
@@ -167,14 +188,18 @@ class Studio:
         stop = Stop(time.monotonic() + self.options.deadline_s)
         try:
             async with asyncio.timeout(self.options.deadline_s):
-                engine = await asyncio.shield(self._engine)
-                data = await self._source(order, holding, timings)
-                photo = await self._on_picture_thread(lambda: open_photo(data, self.options.photo))
-                holding.grow(_cost(photo, order.options))
+                # A picture that comes back as it is does not wait for the net.
+                engine = None if order.options.own_alpha == "asis" else await asyncio.shield(self._engine)
+                data = await self._source(order.source, holding, timings)
+                photo, region = await self._on_picture_thread(lambda: _open(data, order))
+                if admit is not None:
+                    await admit(photo.width, photo.height)
+                ground = await self._ground(order, holding, timings)
+                holding.grow(_cost(photo, ground, order.options))
                 with timings.measure("wait"):
                     seat = await self.seats.take()
                 try:
-                    return await self._cut(engine, photo, order.options, timings, stop, seat)
+                    return await self._cut(engine, Task(order.options, photo, region, ground), timings, stop, seat)
                 except BaseException:
                     seat.leave()
                     raise
@@ -185,47 +210,73 @@ class Studio:
             stop.set()
             raise
 
-    async def _source(self, order: Order, holding: Holding, timings: Timings) -> bytes:
-        if isinstance(order.source, Upload):
-            return order.source.data
+    async def check(self, order: Order) -> None:
+        """Refuse early, by its header, what ``make`` would refuse; a ``Link`` is not fetched for it.
+
+        Raises:
+            ApiError: As of ``open_photo``, or of a region that the photo does not have.
+        """
+        source = order.source
+        if isinstance(source, Upload):
+            await self._on_picture_thread(lambda: _open(source.data, order))
+
+    async def _source(self, source: Source, holding: Holding, timings: Timings) -> bytes:
+        if isinstance(source, Upload):
+            return source.data
+        assert isinstance(source, Link)  # stored pictures became uploads before
         with timings.measure("fetch"):
-            data = await self._fetcher.fetch(order.source.url)
+            data = await self._fetcher.fetch(source.url)
         holding.grow(len(data))
         return data
 
-    async def _cut(
-        self, engine: Engine, photo: Photo, options: RenderOptions, timings: Timings, stop: Stop, seat: Seat
-    ) -> Result:
+    async def _ground(self, order: Order, holding: Holding, timings: Timings) -> Photo | None:
+        ground = order.options.background
+        if not isinstance(ground, PictureGround):
+            return None
+        try:
+            data = await self._source(ground.source, holding, timings)
+            return await self._on_picture_thread(lambda: open_photo(data, order.limits))
+        except ApiError as error:
+            if error.kind in PICTURE_KINDS:
+                raise ground_failed(error) from error
+            raise
+
+    async def _cut(self, engine: Engine | None, task: Task, timings: Timings, stop: Stop, seat: Seat) -> Result:
+        recipe = None if engine is None else engine.recipe
         with timings.measure("look"):
-            seen, tensor = await self._on_picture_thread(lambda: _look(photo, engine.recipe))
-        with timings.measure("predict"):
-            matte = await engine.predict(tensor)
+            seen, tensor = await self._on_picture_thread(lambda: _look(task, recipe))
+        matte: Matte | None = None
+        if engine is not None and tensor is not None:
+            with timings.measure("predict"):
+                matte = await engine.predict(tensor)
         with timings.measure("maps"):
-            drawing, planned = await self._on_picture_thread(lambda: _prepare(photo, seen, matte, options, stop))
+            drawing, planned = await self._on_picture_thread(lambda: _prepare(task, seen, matte, stop))
         spool = Spool(self._disk, SPOOL_BYTES)
-        self._start_drawing(drawing, planned, spool, timings, seat)
+        self._start_drawing(drawing, planned, task.ground, spool, timings, seat)
         try:
             # A small picture is soon whole: its answer gets a Content-Length. A large one starts with its first byte.
             await spool.begun(PIECE_BYTES if planned.width * planned.height <= KEEP_PIXELS else 1)
         except BaseException:
             spool.close()
             raise
-        form = FORMATS[options.format]
+        form = FORMATS[planned.format]
         return Result(
             spool=spool,
             media_type=form.media_type,
             format=form.name,
             width=planned.width,
             height=planned.height,
-            photo_width=photo.width,
-            photo_height=photo.height,
+            photo_width=task.photo.width,
+            photo_height=task.photo.height,
             subject=planned.subject,
         )
 
-    def _start_drawing(self, drawing: Drawing, planned: Plan, spool: Spool, timings: Timings, seat: Seat) -> None:
+    def _start_drawing(
+        self, drawing: Drawing, planned: Plan, ground: Photo | None, spool: Spool, timings: Timings, seat: Seat
+    ) -> None:
         def work() -> None:
             with timings.measure("draw"):
-                draw(drawing, planned, spool.write, self._deflate)
+                draw(drawing, planned, spool.write, self._deflate, ground)
 
         def end(done: Future[None]) -> None:
             # Cancelled: the studio was closed before a thread was free.
@@ -252,24 +303,42 @@ class Studio:
         return await self._loop.run_in_executor(self._pictures, work)
 
 
-def working_side(photo: Photo) -> int:
+def working_side(region: Photo | Box) -> int:
     """Longest side in pixels of the working picture."""
-    return SMALL_WORKING_SIDE if photo.pixels < SMALL_PIXELS else WORKING_SIDE
+    return SMALL_WORKING_SIDE if region.width * region.height < SMALL_PIXELS else WORKING_SIDE
 
 
-def _look(photo: Photo, recipe: Recipe) -> tuple[Look, Tensor]:
-    seen = look(photo, working_side(photo))
+def _open(data: bytes, order: Order) -> tuple[Photo, Box]:
+    photo = open_photo(data, order.limits)
+    return photo, region_box(order.options.region, photo.width, photo.height)
+
+
+def _look(task: Task, recipe: Recipe | None) -> tuple[Look, Tensor | None]:
+    """Pass 1, and what the net is asked; None where the photo comes back as it is."""
+    own_alpha, region = task.options.own_alpha, task.region
+    seen = look(task.photo, working_side(region), region, drop_alpha=own_alpha == "drop")
+    if recipe is None or (own_alpha == "keep" and not seen.opaque):
+        return seen, None
     return seen, tensor_of(seen.working, recipe)
 
 
-def _prepare(photo: Photo, seen: Look, matte: Matte, options: RenderOptions, stop: Stop) -> tuple[Drawing, Plan]:
+def _prepare(task: Task, seen: Look, matte: Matte | None, stop: Stop) -> tuple[Drawing, Plan]:
+    maps = uncut(seen.working, seen.alpha) if matte is None else _maps(seen, matte, task.options)
+    drawing = Drawing(task.photo, seen, maps, stop.check, as_is=matte is None)
+    return drawing, plan(drawing, task.options)
+
+
+def _maps(seen: Look, matte: Matte, options: RenderOptions) -> Cut:
     height, width = seen.working.shape[:2]
-    drawing = Drawing(photo, seen, cut(seen.working, fit_matte(matte, width, height)), stop.check)
-    return drawing, plan(drawing, options)
+    fitted = fit_matte(matte, width, height)
+    return cut(seen.working, fitted if options.semitransparency else close_inside(fitted))
 
 
-def _cost(photo: Photo, options: RenderOptions) -> int:
+def _cost(photo: Photo, ground: Photo | None, options: RenderOptions) -> int:
     """Bytes that the order will hold while it waits and works, from the header: pixels, the writer's, the spool's."""
-    width, height = options.cap.fit(photo.width, photo.height)
-    writer = whole_picture_bytes(options.format, width, height, bands(options))
-    return photo.whole_bytes + writer + min(SPOOL_BYTES, width * height)
+    width, height = largest_answer(options, (photo.width, photo.height))
+    # PNG keeps no picture in memory, nor does JPEG: the likelier of the two stands for both.
+    name = "png" if options.format == AUTO else options.format
+    writer = whole_picture_bytes(name, width, height, bands(options, name))
+    ground_bytes = 0 if ground is None else ground.whole_bytes
+    return photo.whole_bytes + ground_bytes + writer + min(SPOOL_BYTES, width * height)
