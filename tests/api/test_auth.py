@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from httpx2 import Client
@@ -47,6 +50,29 @@ BAD = [
 def test_keys_are_accepted_in_every_documented_way(client: Client, headers: dict[str, str]) -> None:
     """Schemes and header names compare without case."""
     assert client.post("/v2", files=FILES, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["api_key", "apikey", "key", "token"])
+def test_legacy_keys_stand_in_the_query_or_in_json(client: Client, name: str) -> None:
+    """Headers win over the query, the query over the body; a wrong one is refused as anywhere."""
+    body = {"image_base64": base64.b64encode(photo()).decode()}
+
+    assert client.post(f"/v2?{name}={quote(KEY)}", files=FILES).status_code == 200
+    assert client.post("/v2", json={**body, name: KEY}).status_code == 200
+    assert client.post("/v2", json={**body, name: "nope"}).status_code == 401
+    assert client.post("/v2", json=body).status_code == 401
+    assert client.post("/v2", json={**body, name: KEY}, headers={"x-api-key": "nope"}).status_code == 401
+    assert client.post(f"/v2?{name}=nope", json={**body, name: KEY}).status_code == 401
+
+
+def test_legacy_keys_can_be_turned_off(tmp_path: Path) -> None:
+    """``BGONE_LEGACY_KEYS``."""
+    body = {"image_base64": base64.b64encode(photo()).decode(), "api_key": KEY}
+    with serve(tmp_path, api_keys=KEY, legacy_keys="false") as served:
+        assert served.post(f"/v2?api_key={quote(KEY)}", files=FILES).status_code == 401
+        assert served.post("/v2", json=body).status_code == 401
+        assert served.post("/v2", files=FILES, headers={"x-api-key": KEY}).status_code == 200
+        assert KEY not in served.log_path.read_text()
 
 
 @pytest.mark.parametrize("headers", BAD)

@@ -10,7 +10,6 @@ from PIL import ImageColor
 from bgone.api.colours import parse_colour
 from bgone.api.fields import Fields
 from bgone.api.options import (
-    Length,
     Reader,
     boolean,
     choice,
@@ -23,7 +22,7 @@ from bgone.api.options import (
     size_words,
 )
 from bgone.errors import ApiError
-from bgone.imaging.geometry import NO_CAP, SizeCap
+from bgone.imaging.geometry import NO_CAP, Length, SizeCap
 from bgone.pipeline.order import Colour
 
 FORMAT = choice("png", "jpg", "50MP", aliases={"jpeg": "jpg"})

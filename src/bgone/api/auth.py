@@ -5,8 +5,42 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from decimal import Decimal
 
-from bgone.errors import key_missing, key_wrong
+from bgone.accounts.rate import Rate
+
+_PLENTY, _NONE = Decimal(1_000_000), Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What account routes tell of whoever owns the key; credits are those of a server that counts none.
+
+    Attributes:
+        id: Non-secret name; jobs and results belong to it.
+        email: Of the owner.
+        plan: In the operator's words.
+        subscription_credits: Left of this period's.
+        payg_credits: Left of those that were bought one by one.
+        free_calls: Left of the free previews.
+        quota_credits: Credits of a whole period.
+    """
+
+    id: str = "self-hosted"
+    email: str = "owner@localhost"
+    plan: str = "Self-hosted"
+    subscription_credits: Decimal = _PLENTY
+    payg_credits: Decimal = _NONE
+    free_calls: int = 0
+    quota_credits: Decimal = _PLENTY
+
+    @property
+    def credits(self) -> Decimal:
+        """All that can be spent."""
+        return self.subscription_credits + self.payg_credits
+
+
+SELF_HOSTED = Account()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,38 +49,44 @@ class Caller:
 
     Attributes:
         fingerprint: Non-secret name of the key for logs and account routes; empty where no key is needed.
+        account: Whose key it is.
+        rate: None where no limit is set.
+        known: The key was found to be right; any may be shown where none is needed.
+        mode: Of the key: ``live``, ``test`` or ``admin``.
+        holder: What the books know of the key; None without accounts. The gate's own affair.
     """
 
     fingerprint: str = ""
+    account: Account = SELF_HOSTED
+    rate: Rate | None = None
+    known: bool = False
+    mode: str = "live"
+    holder: object = None
+
+
+NOBODY = Caller()
 
 
 class StaticKeys:
     """Keys from the settings, kept as digests.
 
     Args:
-        keys: The keys in clear text; none means that anybody may ask.
+        keys: The keys in clear text.
     """
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._digests = tuple(_digest(key) for key in keys)
 
-    def caller(self, key: str | None) -> Caller:
-        """The caller of a request that showed ``key``.
-
-        Raises:
-            key_missing: A key is needed and none was shown.
-            key_wrong: It is not one of ours.
-        """
-        if not self._digests:
-            return Caller(fingerprint(key) if key else "")
-        if not key:
-            raise key_missing()
+    def knows(self, key: str) -> bool:
+        """Whether it is one of ours; every digest is compared, in constant time: the delay tells nothing."""
         shown = _digest(key)
-        # Every digest is compared, in constant time: the answer's delay tells nothing.
-        matches = [hmac.compare_digest(shown, known) for known in self._digests]
-        if not any(matches):
-            raise key_wrong()
-        return Caller(fingerprint(key))
+        return sum(hmac.compare_digest(shown, known) for known in self._digests) > 0
+
+
+def caller_of(key: str, *, known: bool) -> Caller:
+    """Who shows ``key`` where keys belong to no accounts: each is its own, so that nobody sees another key's jobs."""
+    shown = fingerprint(key)
+    return Caller(shown, Account(id=shown), known=known)
 
 
 def fingerprint(key: str) -> str:

@@ -53,3 +53,8 @@ def _decode_untidy(field: str, payload: bytes, *, urlencoded: bool) -> bytes:
         return bytes(pybase64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True))
     except binascii.Error as error:
         raise broken_base64(field, detail=str(error)) from error
+
+
+def encode_picture(picture: bytes) -> str:
+    """Base64 text of a picture, without line breaks."""
+    return pybase64.b64encode(picture).decode("ascii")

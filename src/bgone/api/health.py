@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bgone.api.gate import Gate
 from bgone.pipeline.studio import Studio
 
 
@@ -12,8 +13,9 @@ class Health:
         draining: The server has been told to stop: it answers what is in flight and takes no more.
     """
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, gate: Gate) -> None:
         self._studio = studio
+        self._gate = gate
         self.draining = False
 
     @property
@@ -24,4 +26,9 @@ class Health:
         engine = self._studio.engine
         if engine is None:
             return "the model is loading"
-        return engine.trouble
+        return engine.trouble or self._gate.trouble
+
+    @property
+    def notice(self) -> str | None:
+        """What does not work as it should although the server is ready, or None."""
+        return self._gate.notice

@@ -39,6 +39,13 @@ class Metrics:
             "bgone_batch_size", "Pictures per run of the net.", buckets=_BATCHES, registry=registry
         )
         self.pixels = Counter("bgone_pixels", "Pixels of photos cut.", registry=registry)
+        self.credits = Counter("bgone_credits_charged", "Credits charged.", ["dialect"], registry=registry)
+        self.uncounted = Counter(
+            "bgone_limit_store_failures",
+            "Calls that could not be counted, by what became of them.",
+            ["event"],
+            registry=registry,
+        )
         self.received = Counter("bgone_received_bytes", "Bytes of bodies read.", registry=registry)
         self.sent = Counter("bgone_sent_bytes", "Bytes of answers sent.", registry=registry)
         self.in_flight = Gauge("bgone_inflight", "Requests being answered.", registry=registry)

@@ -15,7 +15,7 @@ import orjson
 from bgone.api.colours import parse_colour
 from bgone.api.fields import Fields
 from bgone.errors import invalid_option
-from bgone.imaging.geometry import SizeCap
+from bgone.imaging.geometry import Length, SizeCap
 from bgone.pipeline.order import Colour
 
 T_co = TypeVar("T_co", covariant=True)
@@ -120,18 +120,6 @@ def number(lo: float, hi: float) -> Reader[float]:
         return float(text) if _NUMBER.fullmatch(text) and lo <= float(text) <= hi else None
 
     return Reader(f"a number from {lo:g} to {hi:g}", parse)
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """A length along one side of a picture: pixels, or percent of that side."""
-
-    amount: float
-    unit: Literal["px", "%"] = "px"
-
-    def pixels(self, side: int) -> float:
-        """In pixels, for a side of ``side`` pixels."""
-        return self.amount if self.unit == "px" else self.amount * side / 100
 
 
 def length(max_px: float = 100_000, max_percent: float = 100) -> Reader[Length]:

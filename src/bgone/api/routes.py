@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import orjson
+import structlog
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from bgone import __version__
-from bgone.api.dialect import Dialect, Operation
-from bgone.api.dialects import backgrounderase
+from bgone.api import admin, batch_orders, batches
+from bgone.api.batches import Batching
+from bgone.api.choosing import Asked, Claim, choose
+from bgone.api.desk import Desk
+from bgone.api.dialect import Context, Dialect, Info, Operation, Submit, Tell
+from bgone.api.dialects import (
+    backgrounderase,
+    clipdrop,
+    foner,
+    jobid,
+    photoroom,
+    picsart,
+    poof,
+    poofbg,
+    removebg,
+    slazzer,
+)
 from bgone.api.endpoint import Conductor, new_request_id
 from bgone.api.health import Health
 from bgone.api.metrics import Metrics
-from bgone.api.reading import has_body
+from bgone.api.policy import Policy
+from bgone.api.reading import has_body, headers_of, query_of
+from bgone.api.results import Results
+from bgone.errors import ApiError
+from bgone.jobs.job import Job
 
-DIALECTS: tuple[Dialect, ...] = (backgrounderase.DIALECT,)
+# Where one has to be first: in docs, where several claim a path, and whose form errors take.
+DIALECTS: tuple[Dialect, ...] = (
+    backgrounderase.DIALECT,
+    removebg.DIALECT,
+    photoroom.DIALECT,
+    clipdrop.DIALECT,
+    slazzer.DIALECT,
+    picsart.DIALECT,
+    poof.DIALECT,
+    poofbg.DIALECT,
+    foner.DIALECT,
+    jobid.DIALECT,
+)
 DEFAULT = backgrounderase.DIALECT  # whose form errors take outside every dialect's paths
+
+if TYPE_CHECKING:  # the accounts' room takes a second to import, which a server without accounts does not spend
+    from bgone.accounts.books import Books
+
+_log = structlog.get_logger("bgone.request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +68,29 @@ class Rooms:
     """What a request can reach; made in the lifespan, handed over in ``scope["state"]``."""
 
     conductor: Conductor
+    desk: Desk
+    results: Results
+    batching: Batching
+    policy: Policy
+    hosts: Mapping[str, Dialect]
     health: Health
     metrics: Metrics
+    books: Books | None = None
+    admin_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _DialectRoute:
-    """An ASGI endpoint: one path of one dialect."""
+class _DialectPath:
+    """An ASGI endpoint: one path, and the dialects that claim it."""
 
-    dialect: Dialect
-    operations: dict[str, Operation]
+    claims: tuple[Claim, ...]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rooms: Rooms = scope["state"]["rooms"]
-        await rooms.conductor.serve(self.dialect, self.operations, scope, receive, send)
+        claim = self.claims[0]
+        if len(self.claims) > 1:
+            claim = await choose(self.claims, _asked(scope), rooms.hosts, rooms.policy.prefer, rooms.desk.find)
+        await rooms.conductor.serve(claim.dialect, claim.operations, scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +108,109 @@ class _Page:
                 response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
-        operations = {"GET": Operation("page", "GET", (scope["path"],), needs_key=False)}
+        operations = {"GET": Operation("page", "GET", (scope["path"],), Tell(lambda _: Info(200, {})), needs_key=False)}
         await rooms.conductor.serve(DEFAULT, operations, scope, receive, send)
 
 
+class _ResultPath:
+    """An ASGI endpoint: where signed links lead; told in the log like any request, without the link's signature."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rooms: Rooms = scope["state"]["rooms"]
+        request_id, started, told = new_request_id(), time.perf_counter(), {"status": 0}
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told["status"] = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await rooms.results.serve(scope, receive, named)
+        finally:
+            rooms.metrics.requests.labels("results", "download", str(told["status"])).inc()
+            ms = round((time.perf_counter() - started) * 1000, 1)
+            _log.info("request", id=request_id, dialect="results", operation="download", ms=ms, **told)
+
+
 async def lost(scope: Scope, receive: Receive, send: Send) -> None:
-    """The endpoint of every other path: 404 in the form of the dialect with the longest matching path."""
+    """The endpoint of every other path: 404 in the form of the dialect that is named by the host or nearest by path."""
     if scope["type"] != "http":  # a WebSocket: refused before it opens
         await send({"type": "websocket.close", "code": 1000})
         return
     rooms: Rooms = scope["state"]["rooms"]
-    await rooms.conductor.serve(_dialect_near(scope["path"]), {}, scope, receive, send)
+    named = rooms.hosts.get(_host(scope))
+    await rooms.conductor.serve(_dialect_near(scope["path"]) or named or DEFAULT, {}, scope, receive, send)
 
 
 def routes() -> list[BaseRoute]:
     """Every path that is served."""
-    return [*_pages(), *_dialect_routes(DIALECTS)]
+    return [
+        *_pages(),
+        *admin.routes(),
+        *batches.routes(),
+        Route("/results/{key}/{name}", _ResultPath()),
+        *_dialect_routes(DIALECTS),
+    ]
+
+
+def webhook_of(name: str) -> Callable[[Job, Context], Mapping[str, object]] | None:
+    """What a dialect's webhooks say of a job that is over; None where it has none."""
+    known = {dialect.name: dialect.operations for dialect in DIALECTS}
+    submits = [operation.does for operation in known.get(name, ()) if isinstance(operation.does, Submit)]
+    if name == batch_orders.DIALECT.name:
+        submits = [batch_orders.SUBMIT]
+    return next((does.webhook for does in submits if does.webhook is not None), None)
+
+
+def host_map(named: Mapping[str, str]) -> dict[str, Dialect]:
+    """Host name → dialect: the providers' own and the operator's, which win."""
+    known = {dialect.name: dialect for dialect in DIALECTS}
+    own = {host: dialect for dialect in DIALECTS for host in dialect.hosts}
+    return own | {host: known[name] for host, name in named.items()}
 
 
 def _dialect_routes(dialects: Iterable[Dialect]) -> list[BaseRoute]:
-    found: dict[tuple[str, str], dict[str, Operation]] = defaultdict(dict)
-    owners: dict[str, Dialect] = {}
+    found: dict[str, list[Claim]] = defaultdict(list)
     for dialect in dialects:
-        owners[dialect.name] = dialect
+        own: dict[str, dict[str, Operation]] = defaultdict(dict)
         for operation in dialect.operations:
             for path in operation.paths:
-                found[path, dialect.name][operation.method] = operation
-                found[f"/{dialect.name}{path}", dialect.name][operation.method] = operation
-    return [Route(path, _DialectRoute(owners[name], methods)) for (path, name), methods in found.items()]
+                own[path][operation.method] = operation
+        for path, methods in own.items():
+            found[path].append(Claim(dialect, methods))
+            found[f"/{dialect.name}{path}"].append(Claim(dialect, methods))
+    return [Route(path, _DialectPath(tuple(claims))) for path, claims in found.items()]
 
 
-def _dialect_near(path: str) -> Dialect:
+def _asked(scope: Scope) -> Asked:
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    try:
+        query = query_of(scope)
+    except ApiError:  # too many parameters: refused later, in somebody's form
+        query = {}
+    identity = str(scope.get("path_params", {}).get("id", ""))
+    return Asked(method, _host(scope), headers_of(scope), query, identity)
+
+
+def _host(scope: Scope) -> str:
+    return headers_of(scope).get("host", "").lower().rpartition(":")[0] or headers_of(scope).get("host", "").lower()
+
+
+def _dialect_near(path: str) -> Dialect | None:
+    """The dialect whose path, or prefix, shares most whole parts with ``path``; None where none shares the first."""
+    asked = path.strip("/").split("/")
+
     def reach(dialect: Dialect) -> int:
-        own = f"/{dialect.name}/"
-        candidates = [own, *(spelling for operation in dialect.operations for spelling in operation.paths)]
-        return max((len(start) for start in candidates if path.startswith(start)), default=0)
+        known = [f"/{dialect.name}", *(spelling for operation in dialect.operations for spelling in operation.paths)]
+        return max(_shared(asked, spelling.strip("/").split("/")) for spelling in known)
 
     nearest = max(DIALECTS, key=reach)
-    return nearest if reach(nearest) else DEFAULT
+    return nearest if reach(nearest) else None
+
+
+def _shared(asked: list[str], known: list[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(asked, known, strict=False)))
 
 
 def _pages() -> list[BaseRoute]:
@@ -116,8 +230,10 @@ def _root(rooms: Rooms) -> Response:
 
 
 def _state(rooms: Rooms, well: str, ill: str) -> Response:
-    trouble = rooms.health.trouble
-    return _json(200, {"status": well}) if trouble is None else _json(503, {"status": ill, "reason": trouble})
+    trouble, notice = rooms.health.trouble, rooms.health.notice
+    if trouble is not None:
+        return _json(503, {"status": ill, "reason": trouble})
+    return _json(200, {"status": well} if notice is None else {"status": well, "notice": notice})
 
 
 def _json(status: int, body: dict[str, str]) -> Response:

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-import pybase64
 
-from bgone.api.auth import Caller
-from bgone.api.dialect import Delivery, Dialect, Headers, Info, Operation
-from bgone.api.encoded import decode_picture
+from bgone.api.dialect import Context, Cut, Delivery, Dialect, Headers, Info, Operation, Tell
+from bgone.api.encoded import encode_picture
 from bgone.api.fields import Fields
 from bgone.api.options import Reader, boolean, choice, colour, read_options, size_words
+from bgone.api.sources import decoded, find_sources
 from bgone.errors import ApiError, missing_image
 from bgone.imaging.formats import ALIASES
 from bgone.imaging.geometry import NO_CAP, SizeCap
@@ -52,27 +51,19 @@ def _parse(fields: Fields) -> Order:
 
 def _source(fields: Fields) -> tuple[Source, bool]:
     """The picture, chosen by the order of the contract's table, and whether it is the legacy JSON call."""
-    if file := fields.files.get("image_file"):
-        return Upload(file.data), False
-    if url := fields.text.get("image_url", "").strip():
-        return Link(url), False
-    for name in ("image_base64", "image_file_b64", "image_file"):  # image_file without a file name: base64 text
-        if data := _decoded(fields, name):
-            return Upload(data), False
-    if fields.kind == "json" and (data := _decoded(fields, "image")):
+    # image_file without a file name is base64 text.
+    found = find_sources(
+        fields, files=("image_file",), links=("image_url",), encoded=("image_base64", "image_file_b64", "image_file")
+    )
+    if first := next(found, None):
+        return first, False
+    if fields.kind == "json" and (data := decoded(fields, "image")):
         return Upload(data), True
     if fields.raw is not None:
         return Upload(fields.raw), False
     if url := fields.query.get("image_url", "").strip():
         return Link(url), False
     raise missing_image(_ALL_FIELDS)
-
-
-def _decoded(fields: Fields, name: str) -> bytes:
-    """The picture that a base64 field spells, sent as text or as a file part; empty when it is absent."""
-    file = fields.files.get(name)
-    text = file.data if file is not None else fields.encoded(name)
-    return decode_picture(name, text, urlencoded=fields.kind == "urlencoded") if text else b""
 
 
 def _render_options(values: Mapping[str, Any], *, legacy: bool) -> RenderOptions:
@@ -101,17 +92,13 @@ def _delivery(fields: Fields, options: RenderOptions) -> str:
     return "mask" if options.channels == "alpha" else "image"
 
 
-def _render(order: Order, result: Result) -> Delivery:
+def _render(order: Order, result: Result, _context: Context) -> Delivery:
     if order.delivery == "bytes":
         return Delivery(result.media_type)
     if order.delivery == "mask":
-        return Delivery("application/json", wrap=lambda body: orjson.dumps({"mask": _text(body)}))
+        return Delivery("application/json", wrap=lambda body: orjson.dumps({"mask": encode_picture(body)}))
     facts = {"format": result.format, "width": result.width, "height": result.height}
-    return Delivery("application/json", wrap=lambda body: orjson.dumps({"image": _text(body), **facts}))
-
-
-def _text(body: bytes) -> str:
-    return pybase64.b64encode(body).decode("ascii")
+    return Delivery("application/json", wrap=lambda body: orjson.dumps({"image": encode_picture(body), **facts}))
 
 
 def _find_key(headers: Headers, query: Headers) -> str | None:
@@ -123,15 +110,16 @@ def _find_key(headers: Headers, query: Headers) -> str | None:
     return next((query[name] for name in _KEY_PARAMETERS if query.get(name)), None)
 
 
-def _account(caller: Caller, _trouble: str | None) -> Info:
+def _account(context: Context) -> Info:
+    caller, account = context.caller, context.caller.account
     return Info(
         200,
         {
             "status": "ok",
             "api_key": {"valid": True, "mode": "live", "fingerprint": caller.fingerprint},
             "account": {
-                "email": "owner@localhost",
-                "plan": "Self-hosted",
+                "email": account.email,
+                "plan": account.plan,
                 "subscription_status": "active",
                 "billing_model": "metered_monthly",
                 "usage_unit": "image",
@@ -140,8 +128,10 @@ def _account(caller: Caller, _trouble: str | None) -> Info:
     )
 
 
-def _health(_caller: Caller, trouble: str | None) -> Info:
-    return Info(200, {"status": "ok"}) if trouble is None else Info(503, {"status": "unavailable", "reason": trouble})
+def _health(context: Context) -> Info:
+    if context.trouble is None:
+        return Info(200, {"status": "ok"})
+    return Info(503, {"status": "unavailable", "reason": context.trouble})
 
 
 def _render_error(status: int, code: str, error: ApiError, request_id: str) -> Mapping[str, object]:
@@ -159,31 +149,45 @@ def _render_error(status: int, code: str, error: ApiError, request_id: str) -> M
 DIALECT = Dialect(
     name="backgrounderase",
     operations=(
-        Operation("cut", "POST", ("/v2", "/v2/"), parse=_parse, render=_render),
-        Operation("account", "GET", ("/v2/account", "/v2/account/"), inform=_account),
-        Operation("health", "GET", ("/v2/health", "/v2/health/"), needs_key=False, inform=_health),
+        Operation("cut", "POST", ("/v2", "/v2/"), Cut(_parse, _render)),
+        Operation("account", "GET", ("/v2/account", "/v2/account/"), Tell(_account)),
+        Operation("health", "GET", ("/v2/health", "/v2/health/"), Tell(_health), needs_key=False),
     ),
     failures={
         "key_missing": (401, "unauthorized"),
         "key_wrong": (401, "unauthorized"),
         "key_revoked": (403, "forbidden"),
+        "account_barred": (403, "forbidden"),
+        "no_credits": (402, "payment_required"),
+        "rate_limited": (429, "rate_limited"),
         "missing_image": (400, "missing_image"),
+        "multiple_images": (400, "invalid_option"),
         "malformed_body": (400, "invalid_request"),
-        "slow_body": (408, "request_timeout"),
         "unsupported_body": (415, "unsupported_media_type"),
-        "invalid_option": (400, "invalid_option"),
-        "unreadable_image": (400, "invalid_image"),
-        "unsupported_image": (415, "unsupported_media_type"),
+        "slow_body": (408, "request_timeout"),
         "too_many_bytes": (413, "image_too_large"),
+        "invalid_option": (400, "invalid_option"),
+        "multiple_grounds": (400, "invalid_option"),
+        "region_out_of_bounds": (400, "invalid_option"),
+        "region_empty": (400, "invalid_option"),
+        "not_acceptable": (406, "not_acceptable"),
+        "unreadable_image": (400, "invalid_image"),
+        "unsupported_image": (400, "invalid_image"),
         "too_many_pixels": (413, "image_too_large"),
         "fetch_failed": (400, "image_fetch_failed"),
-        "rate_limited": (429, "rate_limited"),
-        "overloaded": (503, "unavailable"),
+        "ground_failed": (400, "invalid_image"),
+        "nothing_found": (400, "invalid_image"),
+        "job_not_found": (404, "not_found"),
+        "job_forbidden": (403, "forbidden"),
+        "job_not_ready": (409, "not_ready"),
         "not_found": (404, "not_found"),
         "method_not_allowed": (405, "method_not_allowed"),
+        "overloaded": (503, "unavailable"),
         "internal": (500, "internal_error"),
     },
     render_error=_render_error,
     find_key=_find_key,
     file_bytes=30 * MEGAPIXEL,
+    json_keys=_KEY_PARAMETERS,
+    hosts=("api.backgrounderase.com", "api.backgrounderase.net"),
 )
