@@ -12,7 +12,7 @@ MINUTES ?= 95
 TRAIN := $(WORK)/venv/bin/python models/training
 ARGS ?=
 
-.PHONY: serve test check format bench model clean
+.PHONY: serve test check format bench model clean pictures
 
 serve: $(STAMP)
 	$(BIN)/bgone serve $(ARGS)
@@ -21,17 +21,21 @@ test: check
 	BGONE_SHARED="$(SHARED)" $(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_STAMP)
-	$(BIN)/ruff format --check src tests benchmarks models/training
-	$(BIN)/ruff check src tests benchmarks models/training
+	$(BIN)/ruff format --check src tests benchmarks docs models/training
+	$(BIN)/ruff check src tests benchmarks docs models/training
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 format: $(DEV_STAMP)
-	$(BIN)/ruff format src tests benchmarks models/training
-	$(BIN)/ruff check --fix src tests benchmarks models/training
+	$(BIN)/ruff format src tests benchmarks docs models/training
+	$(BIN)/ruff check --fix src tests benchmarks docs models/training
 
 bench: $(DEV_STAMP)
 	BGONE_SHARED="$(SHARED)" $(BIN)/python -m benchmarks $(ARGS)
+
+# Draws docs/pictures anew, one for each option.
+pictures: $(STAMP)
+	$(BIN)/python docs/make_pictures.py
 
 # Trains the embedded net anew; hours on a CPU. Interrupted, it resumes from WORK/checkpoint.pt. See
 # models/training/README.md; then put the new file's sha256 into src/bgone/matting/models.py.

@@ -88,14 +88,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int, **settings: object) -> subprocess.Popen[bytes]:
-    """Start ``bgone serve``; settings become ``BGONE_*`` variables."""
+def start(folder: Path, port: int | None, **settings: object) -> subprocess.Popen[bytes]:
+    """Start ``bgone serve``, or ``bgone work`` where no port is given; settings become ``BGONE_*`` variables."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BGONE_")}
+    clean["XDG_DATA_HOME"] = str(folder / "data")  # whatever accounts the developer has
     given = {f"BGONE_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "bgone", "serve", "--port", str(port)], env=clean | given, stderr=log, stdout=log
-        )
+        command = ["work"] if port is None else ["serve", "--port", str(port)]
+        return subprocess.Popen([sys.executable, "-m", "bgone", *command], env=clean | given, stderr=log, stdout=log)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,19 +24,24 @@ import uvicorn
 from httpx2 import Client
 
 from bgone.api.auth import StaticKeys
+from bgone.api.desk import Desk, make_picture
 from bgone.api.dialects import backgrounderase
 from bgone.api.endpoint import Conductor
+from bgone.api.gate import OpenGate
 from bgone.api.health import Health
 from bgone.api.metrics import Metrics
+from bgone.api.policy import Policy
 from bgone.api.protocol import guarded_protocol
-from bgone.api.reading import ReadLimits
 from bgone.api.replies import Reply
+from bgone.api.results import Signer
 from bgone.errors import ApiError, ClientGone, deadline_passed
-from bgone.imaging.photo import PhotoLimits
+from bgone.jobs.book import JobBook
+from bgone.jobs.webhooks import Webhooks
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.spool import Spool
 from bgone.pipeline.studio import Result, Studio, StudioOptions
+from bgone.storage.objects import Objects
 from tests.pictures import encode, photo, scene
 from tests.serving import Served, free_port, serve
 from tests.wire import Answer, answers, ask, connect, drain, metric, request, talk, wait_until
@@ -616,7 +622,7 @@ class _BreakingStudio(Studio):
     """Every picture fails after 200 kB."""
 
     def __init__(self, error: BaseException, disk: Executor) -> None:
-        options = StudioOptions(PhotoLimits(), threads=1, seats=1, queue=1, deadline_s=10)
+        options = StudioOptions(threads=1, seats=1, queue=1, deadline_s=10)
         super().__init__(Fetcher(), options, Budget(1 << 30))
         self._error = error
         self._own_disk = disk
@@ -626,6 +632,12 @@ class _BreakingStudio(Studio):
         spool.write(b"\x89PNG" + bytes(200_000))
         asyncio.get_running_loop().call_later(0.05, spool.fail, self._error)
         return Result(spool, "image/png", "png", 10, 10, 10, 10, None)
+
+
+def _desk(studio: Studio, gate: OpenGate) -> Desk:
+    objects = Objects("memory:///")
+    book = JobBook(partial(make_picture, studio), objects)
+    return Desk(studio, book, objects, Signer(b"secret"), Fetcher().fetch, gate, Webhooks(), lambda _: None, 0)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -638,7 +650,9 @@ def test_a_failure_after_the_first_byte_never_looks_like_a_whole_picture(error: 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         with ThreadPoolExecutor(1) as disk:
             studio = _BreakingStudio(error, disk)
-            conductor = Conductor(studio, StaticKeys(()), Health(studio), Metrics(), lambda _: ReadLimits())
+            gate = OpenGate(StaticKeys(()), keys_needed=False)
+            desk = _desk(studio, gate)
+            conductor = Conductor(studio, desk, gate, Health(studio, gate), Metrics(), Policy())
             await conductor.serve(backgrounderase.DIALECT, operations, scope, receive, send)
 
     with _running(app, port):

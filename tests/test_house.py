@@ -21,6 +21,7 @@ from bgone.api import metrics
 from bgone.api.dialect import Dialect
 from bgone.api.dialects import backgrounderase
 from bgone.api.routes import DIALECTS, routes
+from bgone.errors import KINDS
 from bgone.imaging import vips
 from bgone.imaging.formats import FORMATS
 from bgone.matting.models import EMBEDDED, MODELS
@@ -156,9 +157,11 @@ def test_dialects_know_every_kind(dialect: Dialect) -> None:
 
 
 def test_errors_page_shows_every_kind_with_status_and_code() -> None:
-    """The table of docs/errors.md is the dialect's own."""
+    """The table of docs/errors.md is the dialects' own."""
     expected = [
-        [f"`{kind}`", str(status), f"`{code}`"] for kind, (status, code) in backgrounderase.DIALECT.failures.items()
+        [f"`{kind}`", *(f"{status} `{code}`" if code else str(status) for status, code in cells)]
+        for kind in KINDS
+        for cells in [[dialect.failures[kind] for dialect in DIALECTS]]
     ]
     table = read("docs/errors.md").partition("| kind |")
 
@@ -168,7 +171,8 @@ def test_errors_page_shows_every_kind_with_status_and_code() -> None:
 @pytest.mark.parametrize("kind", raised_kinds())
 def test_errors_page_tells_cause_and_cure(kind: str) -> None:
     """Each kind that can be raised has its section."""
-    assert f"\n### `{kind}`\n" in read("docs/errors.md")
+    heads = [line for line in read("docs/errors.md").splitlines() if line.startswith("### ")]
+    assert any(f"`{kind}`" in head for head in heads)
 
 
 # --- the API --------------------------------------------------------------------------------------------------------
@@ -185,10 +189,31 @@ def test_api_page_shows_every_output_format() -> None:
 
 
 @pytest.mark.parametrize("option", backgrounderase._OPTIONS)
-@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/dialects/backgrounderase.md"])
 def test_pages_show_every_option(page: str, option: str) -> None:
     """Each option of the dialect has its row."""
     assert f"\n| `{option}` | " in read(page)
+
+
+def test_api_page_shows_every_dialects_paths() -> None:
+    """The table of paths is the dialects' own."""
+    expected = [
+        [operation.method, ", ".join(f"`{path}`" for path in operation.paths), dialect.name]
+        for dialect in DIALECTS
+        for operation in dialect.operations
+    ]
+
+    assert rows(marked("docs/api.md", "paths")) == expected
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_every_dialect_has_its_page(dialect: Dialect) -> None:
+    """With its routes and a curl, led to from the API's page."""
+    page = read(f"docs/dialects/{dialect.name}.md")
+
+    assert f"dialects/{dialect.name}.md" in read("docs/api.md")
+    assert all(operation.paths[0].partition("{")[0] in page for operation in dialect.operations)
+    assert "curl" in page
 
 
 def test_api_page_shows_every_path() -> None:

@@ -17,6 +17,14 @@ GIVEN: dict[str, tuple[str, object]] = {
     "port": ("9000", 9000),
     "auth": ("none", "none"),
     "api_keys": ("one, two,,three ", ("one", "two", "three")),
+    "legacy_keys": ("false", False),
+    "admin_key": ("adm", "adm"),
+    "data_dir": ("/var/lib/bgone", "/var/lib/bgone"),
+    "database_url": ("postgresql+psycopg:///bgone", "postgresql+psycopg:///bgone"),
+    "rate_limits": ("off", "off"),
+    "limits_url": ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+    "limits_plans": ('{"free": {}}', '{"free": {}}'),
+    "limits_outage": ("closed", "closed"),
     "model": ("/nets/own.onnx", "/nets/own.onnx"),
     "models_dir": ("/nets", "/nets"),
     "device": ("cuda", "cuda"),
@@ -30,11 +38,24 @@ GIVEN: dict[str, tuple[str, object]] = {
     "deadline_s": ("12.5", 12.5),
     "max_mb": ("22", 22.0),
     "max_megapixels": ("0.5", 0.5),
+    "input_formats": ("jpeg,png", ("jpeg", "png")),
     "max_fields": ("10", 10),
     "head_s": ("5", 5.0),
     "read_s": ("7.5", 7.5),
     "fetch_allow": ("127.0.0.0/8,::1/128", ("127.0.0.0/8", "::1/128")),
     "fetch_s": ("3", 3.0),
+    "cors": ("all", "all"),
+    "hosts": ("api.remove.bg=removebg,x=poof", ("api.remove.bg=removebg", "x=poof")),
+    "prefer": ("foner", ("foner",)),
+    "public_url": ("https://cut.example", "https://cut.example"),
+    "preview_price": ("0", "0"),
+    "objects_url": ("memory:///", "memory:///"),
+    "result_ttl_s": ("60", 60.0),
+    "link_secret": ("s3cret", "s3cret"),
+    "webhook_secret": ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    "job_wait_s": ("0", 0.0),
+    "jobs_running": ("4", 4),
+    "jobs_waiting": ("0", 0),
     "grace_s": ("9", 9),
     "drain_s": ("0", 0.0),
     "log_level": ("debug", "debug"),
@@ -43,6 +64,8 @@ GIVEN: dict[str, tuple[str, object]] = {
 BAD = {
     "port": ("65536", "abc", "8.5", "-1"),
     "auth": ("yes", "None"),
+    "rate_limits": ("yes",),
+    "limits_outage": ("half",),
     "device": ("gpu", ""),
     "threads": ("-1", "two"),
     "max_batch": ("0", "257"),
@@ -53,7 +76,13 @@ BAD = {
     "memory_mb": ("-5", "1GB"),
     "deadline_s": ("0", "nan", "inf"),
     "max_mb": ("-1", "inf"),
-    "max_megapixels": ("0", "inf", "1e300"),
+    "max_megapixels": ("-1", "inf", "1e300"),
+    "input_formats": ("jpg",),
+    "cors": ("yes",),
+    "preview_price": ("2", "-1", "free"),
+    "result_ttl_s": ("0",),
+    "job_wait_s": ("601",),
+    "jobs_running": ("-1",),
     "max_fields": ("0",),
     "fetch_s": ("0", "61"),
     "grace_s": ("1.5",),
@@ -132,7 +161,7 @@ def test_keys_are_needed_where_there_are_any(said: dict[str, str], needed: bool)
 @pytest.mark.parametrize("keys", ["", " , "])
 def test_required_without_keys_is_refused(keys: str) -> None:
     """Nobody could ever ask."""
-    with pytest.raises(StartError, match="BGONE_AUTH=required but no key is set"):
+    with pytest.raises(StartError, match="BGONE_AUTH=required but there are no keys"):
         load({"BGONE_AUTH": "required", "BGONE_API_KEYS": keys})
 
 

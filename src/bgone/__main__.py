@@ -8,6 +8,11 @@ import sys
 import click
 
 from bgone import __version__
+from bgone.commands.accounts import accounts
+from bgone.commands.db import db
+from bgone.commands.jobs import jobs
+from bgone.commands.keys import keys
+from bgone.commands.plans import plans
 from bgone.errors import StartError
 
 EXIT_CONFIG = 78  # sysexits.h: EX_CONFIG
@@ -17,6 +22,10 @@ EXIT_CONFIG = 78  # sysexits.h: EX_CONFIG
 @click.version_option(__version__, prog_name="bgone")
 def cli() -> None:
     """bgone: the background-removal server that people run themselves."""
+
+
+for group in (accounts, keys, plans, jobs, db):
+    cli.add_command(group)
 
 
 def _serve_options(command: click.Command) -> click.Command:
@@ -40,10 +49,23 @@ def serve(context: click.Context, /, **flags: str | None) -> None:
     context.exit(run(settings))
 
 
+@cli.command(name="work")
+@click.pass_context
+def work(context: click.Context, /, **flags: str | None) -> None:
+    """Work on jobs that servers with the same database took; answers nobody. Flags as of serve."""
+    from bgone.app import run_worker
+    from bgone.settings import load
+
+    # Nobody listens on a worker, so no address of it is unsafe.
+    settings = load(os.environ, {name: value for name, value in flags.items() if value is not None} | {"host": "::1"})
+    context.exit(run_worker(settings))
+
+
 def main() -> None:
     """Entry point: one line for what the operator can mend, exit status 78."""
-    if "serve" in sys.argv[1:2]:
-        _serve_options(serve)
+    for command in (serve, work):
+        if command.name in sys.argv[1:2]:
+            _serve_options(command)
     try:
         cli()
     except StartError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from bgone.errors import StartError
+from bgone.imaging.sniff import FileKind
 from bgone.machine import cores, memory_bytes
 from bgone.matting.models import EMBEDDED
 from bgone.pipeline.addresses import parse_networks
@@ -28,6 +30,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Who may ask: auto (open on loopback only), required, none (open, on purpose)."),
     ] = "auto"
     api_keys: Annotated[tuple[str, ...], Meta(description="Static API keys, comma list.")] = ()
+    legacy_keys: Annotated[
+        bool, Meta(description="Keys may also stand in query parameters and JSON bodies, where the provider says so.")
+    ] = True
+    admin_key: Annotated[
+        str, Meta(description="A key for /admin/v1 beside those of mode admin; empty: only those, or nobody.")
+    ] = ""
+    data_dir: Annotated[
+        str, Meta(description="Folder of the accounts' database; empty: bgone in the user's data folder.")
+    ] = ""
+    database_url: Annotated[
+        str,
+        Meta(description="Accounts: sqlite+aiosqlite:///FILE or postgresql+psycopg://...; empty: SQLite in data_dir."),
+    ] = ""
+    rate_limits: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(description="Whether calls are counted and refused beyond a limit: auto (with accounts), on, off."),
+    ] = "auto"
+    limits_url: Annotated[
+        str, Meta(description="Where calls are counted: memory:// (this process) or redis://... (all replicas).")
+    ] = "memory://"
+    limits_plans: Annotated[
+        str, Meta(description="Limits of plans, laid over the providers': JSON, plan to dialect to list of rules.")
+    ] = ""
+    limits_outage: Annotated[
+        Literal["open", "closed"],
+        Meta(description="What becomes of calls while Redis is away: open lets them through, closed answers 503."),
+    ] = "open"
     model: Annotated[str, Meta(description="Name of a model, or the path of an ONNX file.")] = EMBEDDED
     models_dir: Annotated[str, Meta(description="Folder looked in for model files before the package's own.")] = ""
     device: Annotated[
@@ -49,7 +78,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_mb: Annotated[
         float, Meta(ge=0, le=2000, description="Most megabytes of one picture; 0: each dialect's own limit.")
     ] = 0
-    max_megapixels: Annotated[float, Meta(gt=0, le=4295, description="Most megapixels of one picture.")] = 100
+    max_megapixels: Annotated[
+        float,
+        Meta(
+            ge=0, le=4295, description="Most megapixels of one picture; 0: each dialect's own limit, 100 without one."
+        ),
+    ] = 0
+    input_formats: Annotated[
+        tuple[FileKind, ...],
+        Meta(description="Kinds of file accepted, comma list (jpeg, png, ...); empty: each dialect's own."),
+    ] = ()
     max_fields: Annotated[int, Meta(ge=1, description="Most form fields of one request.")] = 100
     head_s: Annotated[float, Meta(gt=0, description="Seconds that a client gets to send its request's head.")] = 15
     read_s: Annotated[
@@ -59,6 +97,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...], Meta(description="Networks that URLs may point to although special, comma list of CIDRs.")
     ] = ()
     fetch_s: Annotated[float, Meta(gt=0, le=60, description="Seconds for reading one image_url.")] = 10
+    cors: Annotated[
+        Literal["auto", "all", "off"],
+        Meta(description="Which dialects browsers may call from any page: auto (those with such clients), all, off."),
+    ] = "auto"
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Host names that mean a dialect, beside the providers' own: HOST=DIALECT, comma list."),
+    ] = ()
+    prefer: Annotated[
+        tuple[str, ...],
+        Meta(description="Dialects that win on a path that several claim, first to last, comma list."),
+    ] = ()
+    public_url: Annotated[
+        str, Meta(description="Where clients reach the server, for links to results; empty: as each request says.")
+    ] = ""
+    preview_price: Annotated[
+        Literal["0", "0.25", "1"], Meta(description="Credits that a remove.bg preview costs (X-Credits-Charged).")
+    ] = "0.25"
+    objects_url: Annotated[
+        str,
+        Meta(
+            description="Where results are kept: memory:///, file:///DIR, s3://BUCKET; empty: a folder of the process."
+        ),
+    ] = ""
+    result_ttl_s: Annotated[
+        float, Meta(gt=0, description="Seconds that results of jobs are kept; links end with them.")
+    ] = 86_400
+    link_secret: Annotated[
+        str, Meta(description="Signs links to results; the same on every replica; empty: random at each start.")
+    ] = ""
+    webhook_secret: Annotated[
+        str, Meta(description="Signs webhooks of a server without accounts: whsec_BASE64; empty: random at each start.")
+    ] = ""
+    job_wait_s: Annotated[
+        float, Meta(ge=0, le=600, description="Seconds that a call waits for its job before it answers 202.")
+    ] = 30
+    jobs_running: Annotated[
+        int, Meta(ge=0, description="Jobs worked on at once, beside other orders; 0: by `bgone work` alone.")
+    ] = 1
+    jobs_waiting: Annotated[int, Meta(ge=0, description="Jobs that may wait; more get 503.")] = 1000
     grace_s: Annotated[int, Meta(ge=0, description="Seconds that orders in flight get after SIGTERM.")] = 30
     drain_s: Annotated[float, Meta(ge=0, le=3600, description="Seconds of 503 on /readyz before the port closes.")] = 1
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least log level written.")] = (
@@ -91,9 +169,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Path(self.models_dir) if self.models_dir else None
 
     @property
+    def data_path(self) -> Path:
+        """``data_dir``, or ``$XDG_DATA_HOME/bgone`` (freedesktop.org's base directory specification)."""
+        home = os.environ.get("XDG_DATA_HOME", "")
+        return Path(self.data_dir) if self.data_dir else Path(home or Path.home() / ".local" / "share") / "bgone"
+
+    @property
+    def database_address(self) -> str:
+        """Where accounts are, or would be."""
+        return self.database_url or f"sqlite+aiosqlite:///{(self.data_path / 'bgone.db').resolve()}"
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether a database is named, or its file was made (``bgone accounts create``)."""
+        return bool(self.database_url) or (self.data_path / "bgone.db").is_file()
+
+    @property
     def keys_needed(self) -> bool:
         """Whether callers must show a key."""
-        return self.auth == "required" or (self.auth == "auto" and bool(self.api_keys))
+        return self.auth == "required" or (self.auth == "auto" and (bool(self.api_keys) or self.has_accounts))
+
+    @property
+    def counts_calls(self) -> bool:
+        """Whether rate limits hold."""
+        return self.rate_limits == "on" or (self.rate_limits == "auto" and self.has_accounts)
 
 
 def load(environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Settings:
@@ -148,11 +247,16 @@ def _check_safe(settings: Settings) -> None:
         parse_networks(",".join(settings.fetch_allow))
     except ValueError as error:
         raise StartError(f"{flag('fetch_allow')} (BGONE_FETCH_ALLOW): {error}.") from error
-    if settings.auth == "required" and not settings.api_keys:
-        raise StartError("BGONE_AUTH=required but no key is set: set BGONE_API_KEYS=KEY[,KEY...].")
-    if settings.auth == "auto" and not settings.api_keys and not _is_loopback(settings.host):
+    if settings.api_keys or settings.has_accounts:
+        return
+    cure = (
+        "create one (bgone accounts create NAME, bgone keys create --account NAME) or set BGONE_API_KEYS=KEY[,KEY...]"
+    )
+    if settings.auth == "required":
+        raise StartError(f"BGONE_AUTH=required but there are no keys: {cure}.")
+    if settings.auth == "auto" and not _is_loopback(settings.host):
         raise StartError(
-            f"Refusing to listen on {settings.host} without API keys: set BGONE_API_KEYS=KEY[,KEY...], "
+            f"Refusing to listen on {settings.host} without API keys: {cure}, "
             "or say BGONE_AUTH=none to serve everybody on purpose."
         )
 
