@@ -38,8 +38,15 @@ def client(server: Served) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
     """The address of a site with the photo at ``/x.jpg``."""
-    with site({"/x.jpg": PHOTO}) as address:
+    with site({"/x.jpg": PHOTO, "/heavy.jpg": PHOTO + bytes(22_000_000)}) as address:
         yield address
+
+
+def test_a_link_leads_to_no_more_bytes_than_an_upload_may_have(client: Client, web: str) -> None:
+    """22 MB here, whatever another provider takes."""
+    link = {"image_url": f"{web}/heavy.jpg"}
+    assert code_of(client.post(PATH, data=link)) == (400, "file_too_large")
+    assert client.post("/v2", data=link).status_code == 200
 
 
 def cut(client: Client, picture: bytes = PHOTO, accept: str = "*/*", **fields: str) -> Response:

@@ -78,7 +78,7 @@ class Desk:
         book: Keeps jobs; where it is a ``DurableBook``, they outlive this process.
         objects: Keeps pictures.
         signer: Makes links to them.
-        fetch: URL → bytes, guarded.
+        fetch: URL and most bytes → bytes, guarded.
         gate: Holds and charges what jobs cost.
         webhooks: Tells strangers of jobs that are over.
         webhook_of: Dialect → what its webhooks say; None where it has none.
@@ -91,7 +91,7 @@ class Desk:
         book: JobBook | DurableBook,
         objects: Objects,
         signer: Signer,
-        fetch: Callable[[str], Awaitable[bytes]],
+        fetch: Callable[[str, int], Awaitable[bytes]],
         gate: Gate,
         webhooks: Webhooks,
         webhook_of: Callable[[str], Webhook | None],
@@ -293,7 +293,7 @@ class Desk:
         """
         source = (await self.resolve(order)).source
         assert not isinstance(source, StoredPicture)
-        data = await self._fetch(source.url) if isinstance(source, Link) else source.data
+        data = await self._fetch(source.url, order.limits.file_bytes) if isinstance(source, Link) else source.data
         photo = await asyncio.to_thread(open_photo, data, order.limits)
         form = FORMATS.get(_WRITTEN.get(photo.kind, photo.kind))
         media_type, suffix = (form.media_type, form.suffix) if form else ("application/octet-stream", ".bin")

@@ -55,7 +55,10 @@ class Policy:
     def photo_limits(self, dialect: Dialect) -> PhotoLimits:
         """What a picture's header may declare."""
         return PhotoLimits(
-            pixels=self.pixels or dialect.pixels or OWN_PIXELS, heic=self.heic, kinds=self.kinds or dialect.kinds
+            file_bytes=self.file_bytes or dialect.file_bytes,
+            pixels=self.pixels or dialect.pixels or OWN_PIXELS,
+            heic=self.heic,
+            kinds=self.kinds or dialect.kinds,
         )
 
     def allows_browsers(self, dialect: Dialect) -> bool:

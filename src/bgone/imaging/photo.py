@@ -50,15 +50,17 @@ _LOADERS: dict[FileKind, tuple[str, dict[str, object]]] = {
 
 @dataclass(frozen=True, slots=True)
 class PhotoLimits:
-    """What a header may declare: refused before any pixel is decoded.
+    """What a file may be and its header declare: refused before any pixel is decoded.
 
     Attributes:
+        file_bytes: Most bytes of a file that is fetched.
         pixels: Most pixels in all.
         side: Most pixels a side.
         heic: HEIC may be read where its extra is installed.
         kinds: Kinds of file that are accepted; None accepts all that can be read.
     """
 
+    file_bytes: int = 30_000_000
     pixels: int = 100_000_000
     side: int = 65_535
     heic: bool = False

@@ -85,14 +85,14 @@ class Fetcher:
         """Drop look-ups that have not started; fetches in flight belong to their callers."""
         await self._roads.aclose()
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, limit_bytes: int | None = None) -> bytes:
         """Fetch the bytes behind ``url``; what they are is for the decoder to say.
 
         https may redirect to http: a picture's address is no secret of ours, and both are judged alike.
 
         Raises:
             fetch_failed: A URL, address or port that is not permitted; an origin that fails, lies or dawdles.
-            too_many_bytes: More than ``limits.bytes``, announced or sent.
+            too_many_bytes: More than ``limit_bytes`` (else ``limits.bytes``), announced or sent.
             overloaded: No turn in time, or too many waiting.
         """
         target = read_url(url)
@@ -104,7 +104,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._limits.total_s), self._turns:
                 started = now()
-                return await self._follow(target)
+                return await self._follow(target, limit_bytes or self._limits.bytes)
         except TimeoutError as error:
             # Whoever spent most of the time waiting for a turn was failed by us, not by the origin.
             if started - arrived > self._limits.total_s / 2:
@@ -113,15 +113,15 @@ class Fetcher:
         finally:
             self._inside -= 1
 
-    async def _follow(self, target: Target) -> bytes:
+    async def _follow(self, target: Target, limit_bytes: int) -> bytes:
         for _ in range(self._limits.redirects + 1):
-            answer = await self._ask(target)
+            answer = await self._ask(target, limit_bytes)
             if isinstance(answer, bytes):
                 return answer
             target = answer
         raise fetch_failed(f"more than {self._limits.redirects} redirects", detail=str(target))
 
-    async def _ask(self, target: Target) -> bytes | Target:
+    async def _ask(self, target: Target, limit_bytes: int) -> bytes | Target:
         """One hop: the body, or where it sends us."""
         road = await self._roads.to(target)
         connection = AsyncHTTPConnection(origin_of(target), ssl_context=self._tls, network_backend=road)
@@ -131,7 +131,7 @@ class Fetcher:
                 return _redirected(target, response)
             if response.status not in GOOD:
                 raise fetch_failed(f"the origin answered {response.status}", detail=str(target))
-            return await collect(response, self._limits.bytes)
+            return await collect(response, limit_bytes)
         except httpcore2.TimeoutException as error:
             raise fetch_failed("timed out", detail=f"{target}: {error!r}") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:

@@ -190,7 +190,7 @@ class Studio:
             async with asyncio.timeout(self.options.deadline_s):
                 # A picture that comes back as it is does not wait for the net.
                 engine = None if order.options.own_alpha == "asis" else await asyncio.shield(self._engine)
-                data = await self._source(order.source, holding, timings)
+                data = await self._source(order.source, order, holding, timings)
                 photo, region = await self._on_picture_thread(lambda: _open(data, order))
                 if admit is not None:
                     await admit(photo.width, photo.height)
@@ -220,12 +220,12 @@ class Studio:
         if isinstance(source, Upload):
             await self._on_picture_thread(lambda: _open(source.data, order))
 
-    async def _source(self, source: Source, holding: Holding, timings: Timings) -> bytes:
+    async def _source(self, source: Source, order: Order, holding: Holding, timings: Timings) -> bytes:
         if isinstance(source, Upload):
             return source.data
         assert isinstance(source, Link)  # stored pictures became uploads before
         with timings.measure("fetch"):
-            data = await self._fetcher.fetch(source.url)
+            data = await self._fetcher.fetch(source.url, order.limits.file_bytes)
         holding.grow(len(data))
         return data
 
@@ -234,7 +234,7 @@ class Studio:
         if not isinstance(ground, PictureGround):
             return None
         try:
-            data = await self._source(ground.source, holding, timings)
+            data = await self._source(ground.source, order, holding, timings)
             return await self._on_picture_thread(lambda: open_photo(data, order.limits))
         except ApiError as error:
             if error.kind in PICTURE_KINDS:
