@@ -17,6 +17,7 @@ from bgone.accounts.books import Books, open_books
 from tests import wire
 from tests.api.test_conformance import NAMES, SMALL, SPEAKERS, code_of, with_file
 from tests.databases import KINDS, own_postgres, sqlite_address
+from tests.pictures import photo
 from tests.serving import Served, serve
 
 Value = TypeVar("Value")
@@ -200,6 +201,21 @@ def test_previews_cost_a_quarter_and_say_so(shop: Shop) -> None:
 
     assert [answer.headers["x-credits-charged"] for answer in answers] == ["0.25", "0.25", "0.25", "1"]
     assert shop.left("previews") == Decimal("0.25")
+
+
+def test_auto_is_what_the_balance_allows(shop: Shop) -> None:
+    """remove.bg's ``auto`` answers a preview where a whole credit is not left; any other size is 402."""
+    key = shop.account("scraps", "0.75")
+    large = photo(1000, 750)
+
+    refused = shop.ask("removebg", key, large, size="full")
+    answers = [shop.ask("removebg", key, large, size="auto") for _ in range(3)]
+
+    assert refused.status_code == 402
+    assert [answer.headers["x-credits-charged"] for answer in answers] == ["0.25"] * 3
+    assert all(int(answer.headers["x-width"]) * int(answer.headers["x-height"]) <= 250_000 for answer in answers)
+    assert shop.left("scraps") == 0
+    assert shop.ask("removebg", key, large, size="auto").status_code == 402
 
 
 def test_free_calls_pay_for_previews_first(shop: Shop) -> None:

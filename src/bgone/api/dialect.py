@@ -213,6 +213,10 @@ def _no_headers(_context: Context) -> HeaderPairs:
     return ()
 
 
+def _no_less(_order: Order) -> Order | None:
+    return None
+
+
 def _one_credit(_order: Order, _result: Result | None, _preview: Decimal) -> Decimal:
     return Decimal(1)
 
@@ -237,6 +241,7 @@ class Dialect:
         headers: Headers of every answer, errors included.
         error_media_type: Content type of errors.
         price: (order, result once there is one, price of a preview) → credits.
+        cheaper: What is made instead of an order that the balance does not suffice for; None: nothing, it is refused.
     """
 
     name: str
@@ -254,3 +259,4 @@ class Dialect:
     headers: Callable[[Context], HeaderPairs] = _no_headers
     error_media_type: str = "application/json"
     price: Callable[[Order, Result | None, Decimal], Decimal] = _one_credit
+    cheaper: Callable[[Order], Order | None] = _no_less

@@ -271,8 +271,7 @@ class Conductor:
 
     async def _make(self, visit: _Visit, order: Order, holding: Holding, render: Render, *, free: bool = False) -> None:
         """Cut, charge, deliver; what is not delivered is not paid for."""
-        price, preview = (NOTHING, False) if free else self._price(visit, order)
-        purchase = Purchase(visit.call) if free else await self._gate.hold(visit.call, price, preview=preview)
+        order, purchase = (order, Purchase(visit.call)) if free else await self._hold(visit, order)
         gone = asyncio.ensure_future(_hang_up(visit.receive))
         delivered = charged = False
 
@@ -296,6 +295,18 @@ class Conductor:
                 await asyncio.shield(self._gate.give_back(purchase, "not delivered", charged=charged))
         if not delivered and gone.done():
             raise ClientGone
+
+    async def _hold(self, visit: _Visit, order: Order) -> tuple[Order, Purchase]:
+        """Hold the price of an order, or of what its dialect makes of it where the balance does not suffice."""
+        price, preview = self._price(visit, order)
+        try:
+            return order, await self._gate.hold(visit.call, price, preview=preview)
+        except ApiError as error:
+            cheaper = visit.dialect.cheaper(order) if error.kind == "no_credits" else None
+            if cheaper is None:
+                raise
+        price, preview = self._price(visit, cheaper)
+        return cheaper, await self._gate.hold(visit.call, price, preview=preview)
 
     async def _charge(self, visit: _Visit, purchase: Purchase, price: Decimal) -> None:
         # The caller of the hold has its balance, that of the visit the rate it was weighed to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -314,6 +315,14 @@ def _price(order: Order, result: Result | None, preview: Decimal) -> Decimal:
     return preview if size in _PREVIEWS or (size == "auto" and is_small) else Decimal(1)
 
 
+def _cheaper(order: Order) -> Order | None:
+    """``auto`` is the highest that picture *and balance* allow: a preview where there is not a whole credit left."""
+    if order.notes["size"] != "auto":
+        return None
+    options = replace(order.options, cap=SizeCap(pixels=_PREVIEW_PIXELS))
+    return replace(order, options=options, notes={**order.notes, "size": "preview"})
+
+
 def _plain(amount: Decimal) -> int | float:
     """Whole where it is whole: several clients read these numbers as integers."""
     return int(amount) if amount == amount.to_integral_value() else float(amount)
@@ -439,4 +448,5 @@ DIALECT = Dialect(
     headers=_rate_headers,
     error_media_type="application/json; charset=utf-8",
     price=_price,
+    cheaper=_cheaper,
 )
