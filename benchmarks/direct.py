@@ -26,7 +26,7 @@ from bgone.matting.tensor import tensor_of
 from bgone.pipeline.drawing import Drawing
 from bgone.pipeline.order import RenderOptions
 from bgone.pipeline.render import draw, plan
-from bgone.pipeline.studio import working_side
+from bgone.pipeline.sight import working_side
 
 
 def open_net(model: str) -> OnnxNet:

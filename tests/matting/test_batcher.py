@@ -72,7 +72,7 @@ def test_a_batch_is_whatever_waits() -> None:
     async def main() -> tuple[list[int], list[int]]:
         net = BrightNet(gated=True)
         reported: list[int] = []
-        batcher = Batcher(net, max_batch=4, on_batch=reported.append)
+        batcher = Batcher(net, max_batch=4, on_run=lambda pictures, _seconds: reported.append(pictures))
         first = asyncio.create_task(batcher.predict(picture(1)))
         await until(net.entered.is_set)
         rest = [asyncio.create_task(batcher.predict(picture(2))) for _ in range(5)]
@@ -185,11 +185,11 @@ def test_a_net_that_answers_too_few_fails_its_callers() -> None:
 def test_a_dead_batcher_says_so() -> None:
     """What nobody foresaw ends the task: those who wait and those who come hear of it, and so does readiness."""
 
-    def broken(size: int) -> None:
-        raise KeyError(size)
+    def broken(pictures: int, _seconds: float) -> None:
+        raise KeyError(pictures)
 
     async def main() -> None:
-        batcher = Batcher(BrightNet(), max_batch=1, on_batch=broken)
+        batcher = Batcher(BrightNet(), max_batch=1, on_run=broken)
         assert batcher.trouble is None
         async with asyncio.timeout(10):
             results = await asyncio.gather(*(batcher.predict(picture(1)) for _ in range(3)), return_exceptions=True)

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class RedEngine:
     recipe = Recipe(32, 24)
     device = "test"
     trouble: str | None = None
+    waiting = 0
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -782,5 +784,94 @@ def test_closing_leaves_nobody_waiting_for_bytes() -> None:
                 async with asyncio.timeout(5):
                     await asyncio.gather(task, return_exceptions=True)
             assert task.done()
+
+    on_loop(main)
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+class SharpEngine(RedEngine):
+    """A net that sees 2,048 pixels of a letterbox, and keeps what it was shown."""
+
+    recipe = Recipe(2048, 2048, fit="letterbox")
+
+    async def predict(self, tensor: Tensor) -> Matte:
+        self.seen = tensor
+        return await super().predict(tensor)
+
+
+def with_models(engine: RedEngine, **others: RedEngine) -> AbstractAsyncContextManager[Studio]:
+    """A studio whose orders may choose among engines; the first is called ``default``."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Studio]:
+        async with open_studio() as studio:
+            studio.options = replace(studio.options, models=("default", *others))
+            studio.set_engine(engine, others)
+            yield studio
+
+    return opened()
+
+
+def test_an_order_names_its_model() -> None:
+    """That engine is asked and no other; without a name, or with the default's, the default."""
+
+    async def main() -> None:
+        default, sharp = RedEngine(), SharpEngine()
+        async with with_models(default, sharp=sharp) as studio:
+            default.failure = RuntimeError("not asked")
+            await cut(studio, replace(order(), model="sharp"))
+            for name in ("", "default"):
+                with pytest.raises(RuntimeError, match="not asked"):
+                    await cut(studio, replace(order(), model=name))
+            await all_seats_free(studio)
+            assert studio.engines == [default, sharp]
+        assert default.closed
+        assert sharp.closed
+
+    on_loop(main)
+
+
+def test_a_model_that_is_not_enabled_is_refused_before_anything() -> None:
+    """Also by the early check; the words list those that are."""
+
+    async def main() -> None:
+        async with with_models(RedEngine(), sharp=SharpEngine()) as studio:
+            strange = replace(order(b"no picture"), model="strange")
+            for work in (studio.check(strange), cut(studio, strange)):
+                with pytest.raises(ApiError, match=r"model: expected one of default, sharp, got 'strange'"):
+                    await work
+            await all_seats_free(studio)
+
+    on_loop(main)
+
+
+def test_a_model_is_refused_while_nets_are_still_loading() -> None:
+    """Names are known from the start."""
+
+    async def main() -> None:
+        async with open_studio() as studio:
+            assert studio.engines == []
+            with pytest.raises(ApiError, match="expected no model"):
+                await studio.check(replace(order(), model="sharp"))
+
+    on_loop(main)
+
+
+def test_a_net_that_sees_more_is_shown_more() -> None:
+    """A photo of 1,300 pixels fills its letterbox; the cutout lies where the subject is."""
+
+    async def main() -> None:
+        sharp = SharpEngine()
+        async with with_models(RedEngine(), sharp=sharp) as studio:
+            data = noisy()
+            _, plain = await cut(studio, order(data))
+            _, fine = await cut(studio, replace(order(data), model="sharp"))
+        height = 2048 * 1200 // 1300
+        rows = np.flatnonzero(sharp.seen.reshape(2048, -1).any(axis=1))
+        assert sharp.seen.shape == (2048, 2048, 3)
+        assert abs(len(rows) - height) <= 1
+        assert np.abs(decode(fine)[..., 3].astype(int) - decode(plain)[..., 3]).mean() < 4
 
     on_loop(main)

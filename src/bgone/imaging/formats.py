@@ -11,6 +11,7 @@ from bgone.imaging.archive import ZipWriter
 from bgone.imaging.jpeg import MAX_SIDE as JPEG_MAX_SIDE
 from bgone.imaging.jpeg import JpegWriter
 from bgone.imaging.png import Channels, PngWriter
+from bgone.imaging.raw import RawWriter
 from bgone.imaging.whole import Encode, WholeWriter, few_colours, pillow
 from bgone.imaging.writer import PixelsPerMetre, Write, Writer
 
@@ -84,6 +85,10 @@ def _jpeg(write: Write, width: int, height: int, channels: Channels, **options: 
 
 def _zip(write: Write, width: int, height: int, channels: Channels, **options: Any) -> Writer:
     return ZipWriter(write, width, height, channels, **options)
+
+
+def _raw(write: Write, width: int, height: int, channels: Channels, **_options: Any) -> Writer:
+    return RawWriter(write, width, height, channels)
 
 
 def _whole(encode: Encode) -> OpenWriter:
@@ -182,6 +187,15 @@ FORMATS: dict[str, Format] = {
 
 ALIASES = {"jpeg": "jpg", "tif": "tiff"}
 
+# Pixels for callers in this process: no file, so no request can name it.
+RAW = "raw"
+_RAW_ROW = Format(RAW, "application/octet-stream", "", _raw, keeps_alpha=True, streams=True, max_side=PNG_MAX_SIDE)
+
+
+def row_of(name: str) -> Format:
+    """The row of a format, ``RAW`` included."""
+    return _RAW_ROW if name == RAW else FORMATS[name]
+
 
 def find_format(name: str) -> Format | None:
     """The format of this name or alias, in any case; None when there is none."""
@@ -203,7 +217,7 @@ def open_writer(
     """A writer for a picture of this size.
 
     Args:
-        format_name: Key of ``FORMATS``.
+        format_name: Key of ``FORMATS``, or ``RAW``.
         write: Takes the next piece of the file, in the thread that adds rows; may raise to stop everything.
         width, height: Size in pixels.
         channels: 1 grey (a mask), 3 RGB, 4 RGBA with straight alpha, only where the format keeps alpha.
@@ -215,7 +229,7 @@ def open_writer(
         side_too_long: The format cannot hold a picture of this size.
         ValueError: ``channels`` is 4 and the format keeps no alpha.
     """
-    row = FORMATS[format_name]
+    row = row_of(format_name)
     row.check_sides(width, height)
     if channels == 4 and not row.keeps_alpha:
         raise ValueError(f"{format_name} keeps no alpha: flatten the picture first")
@@ -230,5 +244,5 @@ def open_writer(
 
 def whole_picture_bytes(format_name: str, width: int, height: int, channels: Channels) -> int:
     """Memory in bytes that writing holds at its peak, for the budget; of formats that stream, not the picture."""
-    row = FORMATS[format_name]
+    row = row_of(format_name)
     return width * height * (row.encoder_bytes + (0 if row.streams else channels))

@@ -56,7 +56,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class SizeCap:
-    """The most that an answer may measure; never enlarges. One of the two is None, or both.
+    """The most that an answer may measure; never enlarges. Either may be None, or both; where both are given both hold.
 
     Attributes:
         pixels: Most pixels in all (width times height).

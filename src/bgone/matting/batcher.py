@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from bgone.matting.engine import Matte, Tensor
-from bgone.matting.models import Recipe
+from bgone.matting.model import Recipe
 
 
 class Net(Protocol):
@@ -32,17 +33,35 @@ class _Waiting:
     matte: asyncio.Future[Matte]
 
 
-class Batcher:
-    """One lane to the net: one thread, one run at a time (two runs at once double the arena and lose throughput)."""
+def _nobody(_pictures: int, _seconds: float) -> None:
+    """Hears of runs where nobody wants to."""
 
-    def __init__(self, net: Net, max_batch: int, on_batch: Callable[[int], None] = lambda size: None) -> None:
+
+class Batcher:
+    """One lane to the net: one thread, one run at a time (two runs at once double the arena and lose throughput).
+
+    Args:
+        net: What runs.
+        max_batch: Most pictures of one run.
+        on_run: Hears of every run: pictures, seconds.
+        thread: The lane, where several nets share one: cores are shared too.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        max_batch: int,
+        on_run: Callable[[int, float], None] = _nobody,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> None:
         self._net = net
         self._max_batch = max_batch if net.batchable else 1
-        self._on_batch = on_batch
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="net")
+        self._on_run = on_run
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="net")
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._running: list[_Waiting] = []
+        self._began = 0.0
 
     @property
     def recipe(self) -> Recipe:
@@ -105,24 +124,29 @@ class Batcher:
 
     async def _run(self, batch: list[_Waiting]) -> None:
         loop = asyncio.get_running_loop()
-        self._on_batch(len(batch))
+        tensors = [waiting.tensor for waiting in batch]
+        self._began, failure = time.perf_counter(), None
+        mattes: Matte | list[Matte] = []
         try:
-            tensors = [waiting.tensor for waiting in batch]
             mattes = await loop.run_in_executor(self._thread, self._run_stacked, tensors)
+        except Exception as error:  # noqa: BLE001 - the caller hears whatever the net raised
+            failure = error
+        self._on_run(len(batch), time.perf_counter() - self._began)
+        if failure is None:
             for waiting, matte in zip(batch, mattes, strict=True):
                 if not waiting.matte.done():
                     waiting.matte.set_result(matte)
-        except Exception as error:  # noqa: BLE001 - the caller hears whatever the net raised
-            if len(batch) == 1:
-                if not batch[0].matte.done():
-                    batch[0].matte.set_exception(error)
-                return
+        elif len(batch) == 1:
+            if not batch[0].matte.done():
+                batch[0].matte.set_exception(failure)
+        else:
             # One bad input must fail alone.
             for waiting in batch:
                 if not waiting.matte.done():
                     await self._run([waiting])
 
     def _run_stacked(self, tensors: list[Tensor]) -> Matte:
+        self._began = time.perf_counter()  # now the lane is ours
         mattes = self._net.run(tensors[0][None] if len(tensors) == 1 else np.stack(tensors))
         if len(mattes) != len(tensors):
             raise ValueError(f"the net answered {len(mattes)} mattes to {len(tensors)} pictures")

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bgone.matting.models import Recipe
+from bgone.matting.model import Recipe
 
 Tensor = npt.NDArray[np.uint8]
 Matte = npt.NDArray[np.float32]
@@ -31,6 +31,11 @@ class Engine(Protocol):
     @property
     def trouble(self) -> str | None:
         """Why it cannot predict now, in words for readiness, or None."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that wait for the net."""
         ...
 
     async def predict(self, tensor: Tensor) -> Matte:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from bgone.errors import StartError
 from bgone.matting import weights
 from bgone.matting.engine import EngineOptions, Matte, Tensor
-from bgone.matting.models import Recipe
+from bgone.matting.model import Recipe
+from bgone.matting.tensor import feed_of, mattes_of
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 PROVIDERS = {
@@ -18,6 +20,7 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+_KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _EXTRAS = {"cpu": "cpu", "cuda": "gpu", "openvino": "openvino"}
 
 
@@ -26,26 +29,25 @@ class OnnxNet:
 
     Attributes:
         name: Model name or file, for logs.
-        recipe: Input size.
+        recipe: Its input and output.
         device: Execution provider that really runs the graph.
-        batchable: The graph's first axis is free.
+        batchable: The graph's first axis is free, and all pictures have one size.
     """
 
     def __init__(self, options: EngineOptions) -> None:
         runtime = _import_runtime()
         row = weights.model_row(options.model)
         content: bytes | str = options.model
+        recipe = weights.own_recipe(Path(options.model)) if row is None else row.recipe
         if row is not None:
             content = weights.verify(weights.find(row, options.models_dir), row)
         self.name = options.model
         self._session = _open_session(runtime, content, options)
         self.device: str = self._session.get_providers()[0]
-        self._input = self._session.get_inputs()[0]
-        self._output = self._session.get_outputs()[0].name
-        self.recipe = _recipe_of(self._input, options.model)
-        self.batchable = not isinstance(self._input.shape[0], int)
-        if row is not None and row.recipe != self.recipe:
-            raise StartError(f"{row.file}: the table says {row.recipe}, the graph takes {self.recipe}.")
+        self.recipe = recipe or _recipe_of(self._session.get_inputs()[0], options.model)
+        source, result = check_signature(self._session, self.recipe, options.model)
+        self._input, self._output, self._kind = source.name, result.name, _KINDS.get(source.type, np.float32)
+        self.batchable = not isinstance(source.shape[0], int) and self.recipe.fit != "shortest"
         # Warm-up: the arena and thread pool are made now, not in the first customer's time.
         try:
             self.run(np.zeros((1, self.recipe.height, self.recipe.width, 3), np.uint8))
@@ -57,9 +59,83 @@ class OnnxNet:
 
     def run(self, batch: Tensor) -> Matte:
         """uint8 (n, height, width, 3) → float32 (n, height, width), clipped to 0..1."""
-        (matte,) = self._session.run([self._output], {self._input.name: batch})
-        shape = (batch.shape[0], self.recipe.height, self.recipe.width)
-        return np.clip(np.asarray(matte, np.float32).reshape(shape), 0.0, 1.0)
+        feed = feed_of(batch, self.recipe, self._kind)
+        (answer,) = self._session.run([self._output], {self._input: feed})
+        return mattes_of(answer, batch.shape[:3], self.recipe)
+
+
+def check_signature(session: Any, recipe: Recipe, name: str) -> tuple[Any, Any]:
+    """The session's input and output that the recipe names.
+
+    Raises:
+        StartError: They are not there or of another shape; the words tell what is expected and what the graph has.
+    """
+    source = _named(session.get_inputs(), recipe.input)
+    result = _named(session.get_outputs(), recipe.output)
+    kinds = ("tensor(uint8)",) if recipe.number == "uint8" else ("tensor(float)", "tensor(float16)")
+    size = [None, None] if recipe.fit == "shortest" else [recipe.height, recipe.width]
+    wanted = [None, 3, *size] if recipe.layout == "nchw" else [None, *size, 3]
+    answers = ([None, *size], [None, 1, *size], [None, *size, 1])
+    if (
+        source is None
+        or result is None
+        or source.type not in kinds
+        or not _fits(source.shape, wanted)
+        or not (result.shape is None or len(result.shape) == 0 or any(_fits(result.shape, one) for one in answers))
+    ):
+        number = "uint8" if recipe.number == "uint8" else "float32 or float16"
+        raise StartError(
+            f"{name}: expected an input {recipe.input or '(any name)'} {number} {_words(wanted)} "
+            f"and an output {recipe.output or '(any name)'} {_words(answers[0])} or {_words(answers[1])}; "
+            f"the graph has {_told(session.get_inputs())} and {_told(session.get_outputs())}."
+        )
+    return source, result
+
+
+def check_file(path: Path, recipe: Recipe, name: str) -> None:
+    """Look at a file's inputs and outputs without running it.
+
+    Raises:
+        StartError: They are not those of the recipe, or it is no net.
+    """
+    check_signature(_look_into(path, name), recipe, name)
+
+
+def check_own(path: Path) -> None:
+    """The same for an operator's own file, with the recipe beside it or that of its graph."""
+    recipe = weights.own_recipe(path)
+    session = _look_into(path, str(path))
+    check_signature(session, recipe or _recipe_of(session.get_inputs()[0], str(path)), str(path))
+
+
+def _look_into(path: Path, name: str) -> Any:
+    runtime = _import_runtime()
+    settings = runtime.SessionOptions()
+    settings.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.intra_op_num_threads = 1
+    try:
+        return runtime.InferenceSession(str(path), settings, providers=[PROVIDERS["cpu"]])
+    except _failures(runtime) as error:
+        raise StartError(f"{name} is no net that ONNX Runtime reads: {error}") from error
+
+
+def _named(tensors: list[Any], name: str) -> Any | None:
+    return next((tensor for tensor in tensors if name in ("", tensor.name)), None)
+
+
+def _fits(shape: list[Any], wanted: list[int | None]) -> bool:
+    """Whether every side is as wanted, or left open by the graph."""
+    return len(shape) == len(wanted) and all(
+        want is None or not isinstance(side, int) or side == want for side, want in zip(shape, wanted, strict=True)
+    )
+
+
+def _words(shape: list[int | None]) -> str:
+    return f"({', '.join('n' if side is None else str(side) for side in shape)})"
+
+
+def _told(tensors: list[Any]) -> str:
+    return ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in tensors)
 
 
 def installed_runtimes() -> list[str]:

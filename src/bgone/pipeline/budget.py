@@ -10,11 +10,16 @@ class Budget:
 
     Args:
         limit_bytes: Most bytes promised at one time.
+
+    Attributes:
+        held_bytes: Bytes promised now.
+        peak_bytes: The most that ever were.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.held_bytes = 0
+        self.peak_bytes = 0
 
     def open(self, retry_after_s: int = 1) -> Holding:
         """A new, empty holding."""
@@ -42,6 +47,7 @@ class Holding:
             raise overloaded(self._retry_after_s, why)
         self.held_bytes += more_bytes
         budget.held_bytes += more_bytes
+        budget.peak_bytes = max(budget.peak_bytes, budget.held_bytes)
 
     def release(self) -> None:
         """Give everything back; twice does no harm."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import zlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -56,6 +57,13 @@ class FetchLimits:
     waiting: int = 64
 
 
+OnEnd = Callable[[float, int, BaseException | None], None]
+
+
+def _nobody(_seconds: float, _size_bytes: int, _error: BaseException | None) -> None:
+    """Hears of fetches where nobody wants to."""
+
+
 class Fetcher:
     """Fetch pictures from URLs; lives as long as the app, on one event loop.
 
@@ -64,6 +72,7 @@ class Fetcher:
         allow: Networks that may be reached although they are not public, on any port.
         resolver: Stand-in for the system's resolver; runs on this object's own threads.
         tls: Whom to trust; the system's certificate store (and ``SSL_CERT_FILE``) by default.
+        on_end: Hears of every fetch: seconds, bytes, what it failed with.
     """
 
     def __init__(
@@ -73,8 +82,10 @@ class Fetcher:
         *,
         resolver: Resolver = system_resolver,
         tls: ssl.SSLContext | None = None,
+        on_end: OnEnd = _nobody,
     ) -> None:
         self._limits = limits or FetchLimits()
+        self._on_end = on_end
         lookups = min(8, self._limits.concurrency)
         self._roads = Roads(allow, resolver=resolver, dns_s=self._limits.dns_s, lookups=lookups)
         self._tls = tls or ssl.create_default_context()
@@ -95,6 +106,16 @@ class Fetcher:
             too_many_bytes: More than ``limit_bytes`` (else ``limits.bytes``), announced or sent.
             overloaded: No turn in time, or too many waiting.
         """
+        started = time.monotonic()
+        try:
+            data = await self._fetch(url, limit_bytes or self._limits.bytes)
+        except BaseException as error:
+            self._on_end(time.monotonic() - started, 0, error)
+            raise
+        self._on_end(time.monotonic() - started, len(data), None)
+        return data
+
+    async def _fetch(self, url: str, limit_bytes: int) -> bytes:
         target = read_url(url)
         if self._inside >= self._limits.concurrency + self._limits.waiting:
             raise overloaded(2, "too many fetches waiting")
@@ -104,7 +125,7 @@ class Fetcher:
         try:
             async with asyncio.timeout(self._limits.total_s), self._turns:
                 started = now()
-                return await self._follow(target, limit_bytes or self._limits.bytes)
+                return await self._follow(target, limit_bytes)
         except TimeoutError as error:
             # Whoever spent most of the time waiting for a turn was failed by us, not by the origin.
             if started - arrived > self._limits.total_s / 2:

@@ -200,6 +200,7 @@ class Order:
         delivery: How the dialect wants the answer wrapped (``bytes``, ``json``); opaque to the pipeline.
         notes: What else the dialect's ``render`` wants to know of what its ``parse`` read (a type, a webhook); opaque.
         limits: What the photo's header may declare; filled in by the conductor from dialect and settings.
+        model: Name of the model that cuts it; empty: the operator's default.
     """
 
     source: Source
@@ -207,3 +208,4 @@ class Order:
     delivery: str = "bytes"
     notes: Mapping[str, str] = field(default_factory=dict)
     limits: PhotoLimits = ANY_PHOTO
+    model: str = ""

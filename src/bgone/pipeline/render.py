@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from bgone.errors import ApiError, ground_failed, invalid_option, nothing_found
-from bgone.imaging.formats import FORMATS, open_writer
+from bgone.imaging.formats import open_writer, row_of
 from bgone.imaging.geometry import Box
 from bgone.imaging.photo import Photo, Pixels
 from bgone.imaging.png import Channels as Bands
@@ -53,7 +53,7 @@ def plan(drawing: Drawing, options: RenderOptions) -> Plan:
     name = options.format
     if name == AUTO:
         name = "png" if options.channels == "alpha" or _transparent(drawing, placed, options) else "jpg"
-    longest = FORMATS[name].max_side
+    longest = row_of(name).max_side
     if max(placed.width, placed.height) > longest:
         raise invalid_option("format", f"one that holds {placed.width} x {placed.height} pixels", name)
     source = placed.source or Box(0, 0, 0, 0)
@@ -115,7 +115,7 @@ def bands(options: RenderOptions, format_name: str) -> Bands:
     """1, 3 or 4: what the answer is made of."""
     if options.channels == "alpha":
         return 1
-    flat = options.channels == "rgb" or not FORMATS[format_name].keeps_alpha
+    flat = options.channels == "rgb" or not row_of(format_name).keeps_alpha
     # On an opaque ground nothing is transparent any more: three bands say the same in less.
     return 3 if flat or _opaque(options) else 4
 
@@ -179,7 +179,7 @@ def _painted(drawing: Drawing, plan: Plan) -> Iterator[Pixels]:
     painter = drawing.painter(plan.scaled_width, plan.scaled_height)
     # The painter works from whole cells on.
     x, top = source.left // painter.pitch * painter.pitch, source.top // painter.pitch * painter.pitch
-    full_colour = FORMATS[plan.format].full_colour
+    full_colour = row_of(plan.format).full_colour
     box = Box(x, top, source.right, source.bottom)
     for y, rgb, own_alpha in drawing.rows(plan.scaled_width, plan.scaled_height, box, painter.rows):
         if plan.channels == 1:

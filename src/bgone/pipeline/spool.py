@@ -29,6 +29,10 @@ class Spool:
     Args:
         disk: Where reads of the spilled file block; never the loop.
         memory_bytes: Unsent bytes kept in memory before the rest goes to a temporary file.
+
+    Attributes:
+        written: Bytes taken so far.
+        spilled: Those of them that went to the file.
     """
 
     def __init__(self, disk: Executor, memory_bytes: int = 8 << 20) -> None:
@@ -46,6 +50,7 @@ class Spool:
         self._failure: BaseException | None = None
         self._closed = False
         self.written = 0
+        self.spilled = 0
 
     # --- the writer's side, on a thread -------------------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class Spool:
         self._file.seek(self._file_end)
         self._file.write(data)
         self._file_end += len(data)
+        self.spilled += len(data)
 
     def _tell(self) -> None:
         try:

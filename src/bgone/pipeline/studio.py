@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 
-from bgone.errors import ApiError, ClientGone, deadline_passed, ground_failed
-from bgone.imaging.formats import FORMATS, whole_picture_bytes
+from bgone.errors import ApiError, ClientGone, deadline_passed, ground_failed, invalid_option
+from bgone.imaging.formats import row_of, whole_picture_bytes
 from bgone.imaging.geometry import Box
 from bgone.imaging.photo import KEEP_PIXELS, Look, Photo, look, open_photo
 from bgone.machine import trim_malloc
@@ -24,8 +24,8 @@ from bgone.matting.compose import Cut, cut, uncut
 from bgone.matting.edges import fit_matte
 from bgone.matting.engine import Engine, Matte, Tensor
 from bgone.matting.inner import close_inside
-from bgone.matting.models import Recipe
-from bgone.matting.tensor import tensor_of
+from bgone.matting.model import Recipe
+from bgone.matting.tensor import matte_of, tensor_of
 from bgone.pipeline.budget import Budget, Holding
 from bgone.pipeline.drawing import Drawing
 from bgone.pipeline.fetch import Fetcher
@@ -34,16 +34,13 @@ from bgone.pipeline.placement import largest_answer, region_box
 from bgone.pipeline.plan import Plan
 from bgone.pipeline.render import AUTO, PICTURE_KINDS, bands, draw, plan
 from bgone.pipeline.seats import Seat, Seats
+from bgone.pipeline.sight import settled, working_side
 from bgone.pipeline.spool import PIECE_BYTES, Spool
 from bgone.pipeline.timings import Timings
 
 Value = TypeVar("Value")
 Admit = Callable[[int, int], Awaitable[None]]
 
-# Longest side of the working picture; docs/edges.md shows what other sizes cost and gain. Half the cost where the
-# picture itself is not much finer.
-WORKING_SIDE = 500  # an eighth of 4,000: libjpeg shrinks a 12 MP photo to it by itself, 4 ms less than to 512
-SMALL_PIXELS, SMALL_WORKING_SIDE = 2_000_000, 384
 SPOOL_BYTES = 8 << 20
 REST_S = 5.0  # so long without an order: holes that pictures left in the heap go back; filling them again costs 6 ms
 
@@ -57,12 +54,14 @@ class StudioOptions:
         seats: Orders being worked on; more wait in the queue.
         queue: Orders waiting for a seat; more are refused.
         deadline_s: Seconds from admission to the last byte drawn.
+        models: Names that orders may choose from; the first is the default's.
     """
 
     threads: int
     seats: int
     queue: int
     deadline_s: float
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +132,20 @@ class Studio:
         fetcher: Reads ``Link`` sources.
         options: How much at once.
         budget: Memory that orders may hold together.
+
+    Attributes:
+        spooled_bytes: Of answers that went to disk, because their readers were slow.
     """
 
     def __init__(self, fetcher: Fetcher, options: StudioOptions, budget: Budget) -> None:
         self.options = options
         self.budget = budget
+        self.spooled_bytes = 0
         self.seats = Seats(options.seats, options.queue)
         self._loop = asyncio.get_running_loop()
         self._fetcher = fetcher
         self._engine: asyncio.Future[Engine] = self._loop.create_future()
+        self._others: dict[str, Engine] = {}
         self._pictures = ThreadPoolExecutor(options.threads, thread_name_prefix="picture")
         self._deflate = ThreadPoolExecutor(options.threads, thread_name_prefix="deflate")
         self._disk = ThreadPoolExecutor(2, thread_name_prefix="spool")
@@ -150,21 +154,32 @@ class Studio:
 
     # --- the engine ---------------------------------------------------------------------------------------------
 
-    def set_engine(self, engine: Engine) -> None:
-        """The net is loaded and warm; orders that came earlier go on."""
+    def set_engine(self, engine: Engine, others: Mapping[str, Engine] | None = None) -> None:
+        """The nets are loaded and warm; orders that came earlier go on.
+
+        Args:
+            engine: The default.
+            others: Those that orders choose by name.
+        """
+        self._others = dict(others or {})
         self._engine.set_result(engine)
 
     @property
     def engine(self) -> Engine | None:
-        """The net, or None while it is loading."""
+        """The default net, or None while it is loading."""
         return self._engine.result() if self._engine.done() else None
+
+    @property
+    def engines(self) -> list[Engine]:
+        """All nets; none while they are loading."""
+        return [] if self.engine is None else [self.engine, *self._others.values()]
 
     async def aclose(self) -> None:
         """End the threads; drawings under way end at their next strip."""
         if self._rest is not None:
             self._rest.cancel()
-        if self.engine is not None:
-            await self.engine.aclose()
+        for engine in self.engines:
+            await engine.aclose()
         for pool in (self._pictures, self._deflate, self._disk):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -185,11 +200,12 @@ class Studio:
         Raises:
             ApiError: Every failure before the first byte.
         """
+        self._require_model(order.model)
         stop = Stop(time.monotonic() + self.options.deadline_s)
         try:
             async with asyncio.timeout(self.options.deadline_s):
                 # A picture that comes back as it is does not wait for the net.
-                engine = None if order.options.own_alpha == "asis" else await asyncio.shield(self._engine)
+                engine = None if order.options.own_alpha == "asis" else await self._engine_of(order)
                 data = await self._source(order.source, order, holding, timings)
                 photo, region = await self._on_picture_thread(lambda: _open(data, order))
                 if admit is not None:
@@ -214,11 +230,21 @@ class Studio:
         """Refuse early, by its header, what ``make`` would refuse; a ``Link`` is not fetched for it.
 
         Raises:
-            ApiError: As of ``open_photo``, or of a region that the photo does not have.
+            ApiError: As of ``open_photo``, of a region that the photo does not have, or of a model that is not here.
         """
+        self._require_model(order.model)
         source = order.source
         if isinstance(source, Upload):
             await self._on_picture_thread(lambda: _open(source.data, order))
+
+    def _require_model(self, name: str) -> None:
+        models = self.options.models
+        if name and name not in models:
+            raise invalid_option("model", f"one of {', '.join(models)}" if models else "no model", name)
+
+    async def _engine_of(self, order: Order) -> Engine:
+        default = await asyncio.shield(self._engine)
+        return self._others.get(order.model, default)
 
     async def _source(self, source: Source, order: Order, holding: Holding, timings: Timings) -> bytes:
         if isinstance(source, Upload):
@@ -250,7 +276,7 @@ class Studio:
             with timings.measure("predict"):
                 matte = await engine.predict(tensor)
         with timings.measure("maps"):
-            drawing, planned = await self._on_picture_thread(lambda: _prepare(task, seen, matte, stop))
+            drawing, planned = await self._on_picture_thread(lambda: _prepare(task, seen, matte, recipe, stop))
         spool = Spool(self._disk, SPOOL_BYTES)
         self._start_drawing(drawing, planned, task.ground, spool, timings, seat)
         try:
@@ -259,7 +285,7 @@ class Studio:
         except BaseException:
             spool.close()
             raise
-        form = FORMATS[planned.format]
+        form = row_of(planned.format)
         return Result(
             spool=spool,
             media_type=form.media_type,
@@ -281,16 +307,18 @@ class Studio:
         def end(done: Future[None]) -> None:
             # Cancelled: the studio was closed before a thread was free.
             error = ClientGone() if done.cancelled() else done.exception()
+            # First: whoever reads the end may be the last, and close the loop.
+            self._loop.call_soon_threadsafe(self._leave, seat, spool.spilled)
             if error is None:
                 spool.finish()
             else:
                 spool.fail(error)
-            self._loop.call_soon_threadsafe(self._leave, seat)
 
         self._pictures.submit(work).add_done_callback(end)
 
-    def _leave(self, seat: Seat) -> None:
+    def _leave(self, seat: Seat, spilled_bytes: int) -> None:
         seat.leave()
+        self.spooled_bytes += spilled_bytes
         if self._rest is not None:
             self._rest.cancel()
         self._rest = self._loop.call_later(REST_S, self._tidy)
@@ -303,11 +331,6 @@ class Studio:
         return await self._loop.run_in_executor(self._pictures, work)
 
 
-def working_side(region: Photo | Box) -> int:
-    """Longest side in pixels of the working picture."""
-    return SMALL_WORKING_SIDE if region.width * region.height < SMALL_PIXELS else WORKING_SIDE
-
-
 def _open(data: bytes, order: Order) -> tuple[Photo, Box]:
     photo = open_photo(data, order.limits)
     return photo, region_box(order.options.region, photo.width, photo.height)
@@ -316,13 +339,16 @@ def _open(data: bytes, order: Order) -> tuple[Photo, Box]:
 def _look(task: Task, recipe: Recipe | None) -> tuple[Look, Tensor | None]:
     """Pass 1, and what the net is asked; None where the photo comes back as it is."""
     own_alpha, region = task.options.own_alpha, task.region
-    seen = look(task.photo, working_side(region), region, drop_alpha=own_alpha == "drop")
+    seen = look(task.photo, working_side(region, recipe), region, drop_alpha=own_alpha == "drop")
     if recipe is None or (own_alpha == "keep" and not seen.opaque):
         return seen, None
     return seen, tensor_of(seen.working, recipe)
 
 
-def _prepare(task: Task, seen: Look, matte: Matte | None, stop: Stop) -> tuple[Drawing, Plan]:
+def _prepare(task: Task, seen: Look, matte: Matte | None, recipe: Recipe | None, stop: Stop) -> tuple[Drawing, Plan]:
+    if matte is not None and recipe is not None:
+        matte = matte_of(matte, recipe, seen.working.shape[1], seen.working.shape[0])
+    seen = settled(seen)
     maps = uncut(seen.working, seen.alpha) if matte is None else _maps(seen, matte, task.options)
     drawing = Drawing(task.photo, seen, maps, stop.check, as_is=matte is None)
     return drawing, plan(drawing, task.options)

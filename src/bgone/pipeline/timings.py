@@ -15,9 +15,14 @@ class Timings:
     """Seconds per phase of ``PHASES``; a phase that did not happen is absent.
 
     ``wait`` is the time in the queue for a seat; ``predict`` includes waiting for the net's lane.
+
+    Attributes:
+        seconds: By phase.
+        spans: (phase, beginning, end) in the order of their ends, by ``time.perf_counter``.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
 
     @contextmanager
     def measure(self, phase: str) -> Iterator[None]:
@@ -26,7 +31,9 @@ class Timings:
         try:
             yield
         finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+            ended = time.perf_counter()
+            self.spans.append((phase, started, ended))
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + ended - started
 
     def header(self) -> str:
         """The value of ``Server-Timing`` (W3C), milliseconds."""
