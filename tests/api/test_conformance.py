@@ -142,6 +142,14 @@ def _photoroom_error(body: Any) -> str:
     return str(body["type"])
 
 
+def _problem(body: Any) -> str:
+    assert body["title"]
+    assert body["detail"]
+    assert isinstance(body["status"], int)
+    assert body["request_id"].startswith("req_")
+    return str(body["code"])
+
+
 SPEAKERS = {
     "backgrounderase": Speaker(
         "/v2",
@@ -204,6 +212,15 @@ SPEAKERS = {
         error=lambda body: body["code"],
         success=202,
     ),
+    "bgone": Speaker(
+        "/cut/v1",
+        "image",
+        "image_url",
+        ("multipart", "urlencoded", "json"),
+        "image_base64",
+        ("channels", "cmyk"),
+        error=_problem,
+    ),
 }
 
 
@@ -256,7 +273,7 @@ def pages() -> Iterator[str]:
 def test_every_dialect_is_spoken_here() -> None:
     """A new dialect is tested the day it is added."""
     assert set(SPEAKERS) == set(KNOWN)
-    assert len(KNOWN) == 10
+    assert len(KNOWN) == 11
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -277,29 +294,30 @@ COLUMNS = (
     "clipdrop",
     "slazzer",
     "picsart",
+    "bgone",
 )
 # Statuses of every failure, and the codes that providers document; "-": the dialect never says it, "?": code is ours.
 FAILURES = """
-key_missing        401:unauthorized  403:auth_failed  401:missing_api_key  401  401:authentication_error  401:UNAUTHORIZED  403  401  401  401
-key_wrong          401:unauthorized  403:auth_failed  401:invalid_api_key  401  401:authentication_error  401:UNAUTHORIZED  403  403  401  401
-key_revoked        403:forbidden  403:auth_failed  401:invalid_api_key  401  403:permission_denied  401:UNAUTHORIZED  403  403  401  401
-account_barred     403:forbidden  403:auth_failed  403:email_not_verified  403  403:permission_denied  403:FORBIDDEN  403  403  401  403
-no_credits         402:payment_required  402:insufficient_credits  402:insufficient_funds  402  402:payment_required  402:INSUFFICIENT_CREDITS  402:unknown_error  402  402  402
-missing_image      400:missing_image  400:missing_source  422:missing_image  400  400:missing_image  400:INVALID_REQUEST  400:missing_image  400  400  400
-multiple_images    -  400:multiple_sources  -  -  400:validation_error  -  -  -  400  400
-unreadable_image   400:invalid_image  400:failed_to_read_image  422:invalid_image  400  400:validation_error  400:INVALID_IMAGE_TYPE  400  400  400  422
-unsupported_image  400:invalid_image  400:invalid_file_type  422:unsupported_format  400  400:validation_error  400:INVALID_IMAGE_TYPE  400  400  400  415
-too_many_bytes     413:image_too_large  400:file_too_large  422:file_too_large  400  400:image_too_large  400:FILE_TOO_LARGE  400  400  400  413
-too_many_pixels    413:image_too_large  400:resolution_too_high  422:image_too_large  400  400:image_too_large  400:INVALID_REQUEST  400  400  400  413
-invalid_option     400:invalid_option  400  422  400  400:validation_error  400:INVALID_REQUEST  400  400  400  422
-fetch_failed       400:image_fetch_failed  400:failed_image_download  422  -  400:validation_error  -  -  -  400  400
-unsupported_body   415:unsupported_media_type  400:missing_source  422  400  400:missing_image  400:INVALID_REQUEST  400  400  400  415
-nothing_found      -  400:unknown_foreground  -  -  -  -  -  -  -  -
-job_not_found      -  -  404:job_not_found  404  404:job_not_found  404:NOT_FOUND  -  -  -  404
-job_forbidden      -  -  404:job_not_found  404  404:job_not_found  403:FORBIDDEN  -  -  -  404
-rate_limited       429:rate_limited  429:rate_limit_exceeded  429:rate_limited  429  429:rate_limit_exceeded  429:RATE_LIMITED  429  429  429  429
-internal           500:internal_error  500  -  500  -  500:INTERNAL_ERROR  500  500  500  500
-overloaded         503:unavailable  503  503  503  502:upstream_error  503  503  503  503  503
+key_missing        401:unauthorized  403:auth_failed  401:missing_api_key  401  401:authentication_error  401:UNAUTHORIZED  403  401  401  401  401:key_missing
+key_wrong          401:unauthorized  403:auth_failed  401:invalid_api_key  401  401:authentication_error  401:UNAUTHORIZED  403  403  401  401  401:key_wrong
+key_revoked        403:forbidden  403:auth_failed  401:invalid_api_key  401  403:permission_denied  401:UNAUTHORIZED  403  403  401  401  401:key_revoked
+account_barred     403:forbidden  403:auth_failed  403:email_not_verified  403  403:permission_denied  403:FORBIDDEN  403  403  401  403  403:account_barred
+no_credits         402:payment_required  402:insufficient_credits  402:insufficient_funds  402  402:payment_required  402:INSUFFICIENT_CREDITS  402:unknown_error  402  402  402  402:no_credits
+missing_image      400:missing_image  400:missing_source  422:missing_image  400  400:missing_image  400:INVALID_REQUEST  400:missing_image  400  400  400  400:missing_image
+multiple_images    -  400:multiple_sources  -  -  400:validation_error  -  -  -  400  400  400:multiple_images
+unreadable_image   400:invalid_image  400:failed_to_read_image  422:invalid_image  400  400:validation_error  400:INVALID_IMAGE_TYPE  400  400  400  422  422:unreadable_image
+unsupported_image  400:invalid_image  400:invalid_file_type  422:unsupported_format  400  400:validation_error  400:INVALID_IMAGE_TYPE  400  400  400  415  415:unsupported_image
+too_many_bytes     413:image_too_large  400:file_too_large  422:file_too_large  400  400:image_too_large  400:FILE_TOO_LARGE  400  400  400  413  413:too_many_bytes
+too_many_pixels    413:image_too_large  400:resolution_too_high  422:image_too_large  400  400:image_too_large  400:INVALID_REQUEST  400  400  400  413  413:too_many_pixels
+invalid_option     400:invalid_option  400  422  400  400:validation_error  400:INVALID_REQUEST  400  400  400  422  400:invalid_option
+fetch_failed       400:image_fetch_failed  400:failed_image_download  422  -  400:validation_error  -  -  -  400  400  422:fetch_failed
+unsupported_body   415:unsupported_media_type  400:missing_source  422  400  400:missing_image  400:INVALID_REQUEST  400  400  400  415  415:unsupported_body
+nothing_found      -  400:unknown_foreground  -  -  -  -  -  -  -  -  -
+job_not_found      -  -  404:job_not_found  404  404:job_not_found  404:NOT_FOUND  -  -  -  404  -
+job_forbidden      -  -  404:job_not_found  404  404:job_not_found  403:FORBIDDEN  -  -  -  404  -
+rate_limited       429:rate_limited  429:rate_limit_exceeded  429:rate_limited  429  429:rate_limit_exceeded  429:RATE_LIMITED  429  429  429  429  429:rate_limited
+internal           500:internal_error  500  -  500  -  500:INTERNAL_ERROR  500  500  500  500  500:internal
+overloaded         503:unavailable  503  503  503  502:upstream_error  503  503  503  503  503  503:overloaded
 """  # fmt: skip  # noqa: E501
 MATRIX = {
     (kind, name): cell.partition(":")[::2]

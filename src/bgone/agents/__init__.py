@@ -1,0 +1,1 @@
+"""bgone for agents: tools of the Model Context Protocol."""
