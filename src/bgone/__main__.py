@@ -9,68 +9,78 @@ import click
 
 from bgone import __version__
 from bgone.commands.accounts import accounts
+from bgone.commands.bench import bench
+from bgone.commands.completion import completion
+from bgone.commands.cut import cut
 from bgone.commands.db import db
+from bgone.commands.doctor import doctor
 from bgone.commands.jobs import jobs
 from bgone.commands.keys import keys
+from bgone.commands.knobs import SettingsCommand, said
+from bgone.commands.mcp import mcp
+from bgone.commands.menu import Menu
+from bgone.commands.models import models
+from bgone.commands.openapi import openapi
 from bgone.commands.plans import plans
+from bgone.commands.terminal import complain, fault, verbose
 from bgone.errors import StartError
 
 EXIT_CONFIG = 78  # sysexits.h: EX_CONFIG
+EXIT_INTERRUPTED = 130  # what shells say of Ctrl-C
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bgone")
+@verbose
 def cli() -> None:
     """bgone: the background-removal server that people run themselves."""
 
 
-for group in (accounts, keys, plans, jobs, db):
-    cli.add_command(group)
+for command in (cut, bench, models, accounts, keys, plans, jobs, db, doctor, completion, openapi, mcp):
+    cli.add_command(command)
 
 
-def _serve_options(command: click.Command) -> click.Command:
-    """One flag for every setting, from the settings' own table."""
-    from bgone.settings import Settings, describe, flag
-
-    for name, words, default in describe(Settings):
-        help_text = f"{words}  [env BGONE_{name.upper()}; default: {default}]"
-        command.params.append(click.Option([flag(name), name], default=None, help=help_text, metavar="VALUE"))
-    return command
-
-
-@cli.command(name="serve")
+@cli.command(name="serve", cls=SettingsCommand)
 @click.pass_context
 def serve(context: click.Context, /, **flags: str | None) -> None:
     """Start the server; no further set-up is needed."""
     from bgone.app import run
     from bgone.settings import load
 
-    settings = load(os.environ, {name: value for name, value in flags.items() if value is not None})
-    context.exit(run(settings))
+    sys.excepthook = sys.__excepthook__  # of a server that breaks, the log wants all
+    context.exit(run(load(os.environ, said(flags))))
 
 
-@cli.command(name="work")
+@cli.command(name="work", cls=SettingsCommand)
 @click.pass_context
 def work(context: click.Context, /, **flags: str | None) -> None:
     """Work on jobs that servers with the same database took; answers nobody. Flags as of serve."""
     from bgone.app import run_worker
     from bgone.settings import load
 
-    # Nobody listens on a worker, so no address of it is unsafe.
-    settings = load(os.environ, {name: value for name, value in flags.items() if value is not None} | {"host": "::1"})
+    settings = load(os.environ, said(flags), answers=False)
+    sys.excepthook = sys.__excepthook__
     context.exit(run_worker(settings))
 
 
 def main() -> None:
-    """Entry point: one line for what the operator can mend, exit status 78."""
-    for command in (serve, work):
-        if command.name in sys.argv[1:2]:
-            _serve_options(command)
+    """Entry point: whatever is wrong is one line; exit status 78 for what the operator can mend."""
+    sys.excepthook = fault
     try:
-        cli()
+        status = cli.main(prog_name="bgone", standalone_mode=False)
     except StartError as error:
-        click.echo(f"bgone: {error}", err=True)
+        complain(str(error))
         sys.exit(EXIT_CONFIG)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        more = f" ({error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        complain(error.format_message() + more)
+        sys.exit(error.exit_code)
+    except click.Abort:  # Ctrl-C
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(status if isinstance(status, int) else 0)
 
 
 if __name__ == "__main__":

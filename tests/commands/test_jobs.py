@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -14,12 +16,13 @@ import pytest
 
 from bgone.accounts.books import Books, open_books
 from bgone.accounts.slips import Slips
-from bgone.commands.jobs import job_id_of
+from bgone.jobs.book import Made
 from bgone.jobs.deliveries import Delivery, Try, message_id
 from bgone.jobs.delivery_rows import TableDeliveries
 from bgone.jobs.durable import DurableBook
 from bgone.jobs.hooks import key_of
-from bgone.jobs.job import Job, new_id
+from bgone.jobs.job import Job, new_id, read_id
+from bgone.jobs.job_rows import find_job
 from bgone.jobs.queue import open_queue
 from bgone.pipeline.order import Link, Order
 from bgone.storage.objects import Objects
@@ -93,6 +96,59 @@ def test_a_cancelled_job_gives_its_credits_back(bgone: Run, told: Told, waiting:
     assert bgone("jobs", "cancel", "0" * 32).exit_code == 1
 
 
+def finish(tmp_path: Path, job: Job, address: str) -> str:
+    """Make the job, as a server would, with its result at ``address``: the result's key."""
+
+    async def work(books: Books) -> str:
+        objects = Objects(address)
+
+        @asynccontextmanager
+        async def make(_order: Order) -> AsyncIterator[Made]:
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"picture"
+
+            yield Made(pieces(), "image/png", ".png", 61, 40)
+
+        book = DurableBook(books.db, await open_queue(books.db), make, objects)
+        book.start()
+        async with asyncio.timeout(60):
+            done = await book.wait(job.id, math.inf)
+            while not (line := await find_job(books.db, job.id)) or not line.is_told:
+                await asyncio.sleep(0.01)
+        await book.aclose()
+        await objects.aclose()
+        assert done.result is not None
+        return done.result.key
+
+    return on_books(tmp_path, work)
+
+
+def test_a_job_is_removed_with_its_result(bgone: Run, told: Told, waiting: Job, tmp_path: Path) -> None:
+    """At once, where the server keeps it; it stays paid for, and its name is forgotten."""
+    objects = tmp_path / "state" / "objects"
+    key = finish(tmp_path, waiting, f"file://{objects}")
+    assert (objects / key).is_file()
+    assert told("jobs", "delete", f"job_{waiting.id}") == {"job_id": waiting.id, "deleted": True, "state": "gone"}
+    assert not [*objects.iterdir()]
+    assert bgone("jobs", "show", waiting.id).exit_code == 1
+    assert bgone("jobs", "delete", waiting.id).exit_code == 1
+
+
+def test_a_result_that_is_elsewhere_keeps_its_job(bgone: Run, waiting: Job, tmp_path: Path) -> None:
+    """An operator whose environment is not the server's removes nothing by half."""
+    finish(tmp_path, waiting, f"file://{tmp_path}/elsewhere")
+    refused = bgone("jobs", "delete", waiting.id)
+    assert refused.exit_code == 1
+    assert "BGONE_OBJECTS_URL" in refused.stderr
+    assert bgone("jobs", "show", waiting.id).exit_code == 0
+
+
+def test_a_job_that_waits_is_cancelled_instead(told: Told, waiting: Job) -> None:
+    """Its end is still to be told; nothing is kept of it but that."""
+    assert told("jobs", "delete", waiting.id) == {"job_id": waiting.id, "deleted": False, "state": "cancelled"}
+    assert told("accounts", "show", "shop")["balance"] == "5"
+
+
 def test_a_cancelled_job_is_told_by_the_next_server(told: Told, waiting: Job, tmp_path: Path) -> None:
     """The sweep finds it, and whoever listens hears of it."""
     told("jobs", "cancel", waiting.id)
@@ -155,5 +211,5 @@ def test_hooks_are_shown_and_set(bgone: Run, told: Told, waiting: Job) -> None:
 @pytest.mark.parametrize("prefix", ["", "job_", "poofbg-", "JOB_"])
 def test_ids_are_read_as_every_api_spells_them(prefix: str) -> None:
     """The last 32 digits, with or without dashes."""
-    assert job_id_of(prefix + "0123456789abcdef" * 2) == "0123456789abcdef" * 2
-    assert job_id_of("01234567-89ab-cdef-0123-456789ABCDEF") == "0123456789abcdef" * 2
+    assert read_id(prefix + "0123456789abcdef" * 2) == "0123456789abcdef" * 2
+    assert read_id("01234567-89ab-cdef-0123-456789ABCDEF") == "0123456789abcdef" * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +12,7 @@ import click
 
 from bgone.commands.frame import as_json, ask, on_database, show, show_json, show_table
 from bgone.errors import ApiError, job_not_found
+from bgone.jobs.job import read_id
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,7 +30,7 @@ _STATES = ("queued", "running", "done", "failed", "cancelled", "expired")
 
 @click.group()
 def jobs() -> None:
-    """Jobs: list, show, cancel; their webhooks: deliveries, redeliver, hook."""
+    """Jobs: list, show, cancel, delete; their webhooks: deliveries, redeliver, hook."""
 
 
 @jobs.command(name="list")
@@ -39,7 +41,7 @@ def jobs() -> None:
 @on_database
 def show_all(account: str | None, state: str | None, limit: int, as_json: bool, database_url: str | None) -> None:
     """Show jobs, newest first."""
-    from bgone.commands.job_facts import JobList, job_facts
+    from bgone.api.job_values import JobList, job_facts
     from bgone.jobs.job_rows import newest_jobs
 
     async def find(books: Books) -> list[JobLine]:
@@ -59,11 +61,11 @@ def show_all(account: str | None, state: str | None, limit: int, as_json: bool, 
 @on_database
 def show_one(job: str, as_json: bool, database_url: str | None) -> None:
     """Show a job, by its id as its API told it."""
-    from bgone.commands.job_facts import job_facts
+    from bgone.api.job_values import job_facts
     from bgone.jobs.job_rows import find_job
 
     async def find(books: Books) -> JobLine:
-        line = await find_job(books.db, job_id_of(job))
+        line = await find_job(books.db, read_id(job))
         if line is None:
             raise job_not_found()
         return line
@@ -77,9 +79,25 @@ def show_one(job: str, as_json: bool, database_url: str | None) -> None:
 @on_database
 def cancel(job: str, as_json: bool, database_url: str | None) -> None:
     """End a job that is not over; what it holds is given back. A server tells its end, within minutes."""
-    from bgone.commands.job_facts import job_facts
+    from bgone.api.job_values import job_facts
 
-    show(job_facts(ask(database_url, lambda books: _cancel(books, job_id_of(job)))), json=as_json)
+    show(job_facts(ask(database_url, lambda books: _cancel(books, read_id(job)))), json=as_json)
+
+
+@jobs.command()
+@click.argument("job")
+@as_json
+@on_database
+def delete(job: str, as_json: bool, database_url: str | None) -> None:
+    """Remove a job that is over with its result, at once; one that is not over is cancelled, and keeps nothing.
+
+    Results lie where BGONE_OBJECTS_URL says, as for the server.
+    """
+    from bgone.api.job_values import Deleted
+
+    job_id = read_id(job)
+    removed = ask(database_url, lambda books: _delete(books, job_id))
+    show(Deleted(job_id=job_id, deleted=removed, state="gone" if removed else "cancelled"), json=as_json)
 
 
 @jobs.command()
@@ -89,12 +107,12 @@ def cancel(job: str, as_json: bool, database_url: str | None) -> None:
 @on_database
 def deliveries(job: str | None, limit: int, as_json: bool, database_url: str | None) -> None:
     """Show what was to be told, newest first; of one job, each try of it."""
-    from bgone.commands.job_facts import TryFacts, delivery_list
+    from bgone.api.job_values import TryFacts, delivery_list
     from bgone.jobs.delivery_rows import TableDeliveries
 
     async def find(books: Books) -> Sequence[Delivery]:
         kept = TableDeliveries(books.db)
-        return await kept.of_job(job_id_of(job)) if job else await kept.recent(limit)
+        return await kept.of_job(read_id(job)) if job else await kept.recent(limit)
 
     told = delivery_list(ask(database_url, find), with_tries=job is not None)
     if as_json:
@@ -112,16 +130,16 @@ def deliveries(job: str | None, limit: int, as_json: bool, database_url: str | N
 @on_database
 def redeliver(job: str, as_json: bool, database_url: str | None) -> None:
     """Tell all that was to be told of a job again, with the same ids; a running server sends it."""
-    from bgone.commands.job_facts import Redelivered
+    from bgone.api.job_values import Redelivered
     from bgone.jobs.delivery_rows import TableDeliveries
 
     async def again(books: Books) -> int:
-        count = await TableDeliveries(books.db).redeliver(job_id_of(job), datetime.now(UTC))
+        count = await TableDeliveries(books.db).redeliver(read_id(job), datetime.now(UTC))
         if count == 0:
             raise ApiError("job_not_found", "Nothing was to be told of such a job, or it is forgotten.")
         return count
 
-    show(Redelivered(messages=ask(database_url, again), job_id=job_id_of(job)), json=as_json)
+    show(Redelivered(messages=ask(database_url, again), job_id=read_id(job)), json=as_json)
 
 
 @jobs.command()
@@ -131,7 +149,7 @@ def redeliver(job: str, as_json: bool, database_url: str | None) -> None:
 @on_database
 def hook(account: str, url: str | None, as_json: bool, database_url: str | None) -> None:
     """Show what signs an account's webhooks, or set where all its jobs are told."""
-    from bgone.commands.job_facts import HookFacts
+    from bgone.api.job_values import HookFacts
     from bgone.jobs.delivery_rows import StoredHooks
     from bgone.pipeline.addresses import read_url
 
@@ -150,12 +168,54 @@ def hook(account: str, url: str | None, as_json: bool, database_url: str | None)
     show(ask(database_url, its_hook), json=as_json)
 
 
-def job_id_of(text: str) -> str:
-    """Our id of a job as any dialect spells it: the last 32 hex digits, whatever stands before or between."""
-    return text.replace("-", "")[-32:].lower()
-
-
 # --- work -----------------------------------------------------------------------------------------------------------
+
+
+async def _delete(books: Books, job_id: str) -> bool:
+    """Whether it is gone; False: it is cancelled, and a server still has to tell so.
+
+    Raises:
+        job_not_found: There is none.
+        click.ClickException: Its result is elsewhere, or its end is being told at this moment.
+    """
+    from bgone.jobs.durable import DurableBook
+    from bgone.jobs.job_rows import find_job
+    from bgone.jobs.queue import open_queue
+    from bgone.storage.objects import Objects
+
+    line = await find_job(books.db, job_id)
+    if line is None:
+        raise job_not_found()
+    if line.state in ("queued", "running"):
+        line = await _cancel(books, job_id)
+        if line.state == "cancelled":
+            return False
+    objects = Objects(_objects_address())
+    book = DurableBook(books.db, await open_queue(books.db), cast(Any, None), objects, works=False)
+    try:
+        job = await book.get(job_id)
+        if job is not None and job.result is not None:
+            try:
+                await objects.head(job.result.key)
+            except KeyError:
+                words = f"its result is not in {objects.address}: set BGONE_OBJECTS_URL as the server has it."
+                raise click.ClickException(f"Nothing was removed, {words}") from None
+        if not line.is_told:
+            raise click.ClickException("Its end is being told: try again in a minute.")
+        await book.delete(line.owner, job_id)
+        return True
+    finally:
+        await book.aclose()
+        await objects.aclose()
+
+
+def _objects_address() -> str:
+    """Where a server with the same environment keeps pictures."""
+    from bgone.settings import load
+
+    said = {name: os.environ.get(name, "") for name in ("BGONE_DATA_DIR", "BGONE_DATABASE_URL", "BGONE_OBJECTS_URL")}
+    settings = load(said)
+    return settings.objects_url or f"file://{(settings.data_path / 'objects').resolve()}"
 
 
 async def _cancel(books: Books, job_id: str) -> JobLine:

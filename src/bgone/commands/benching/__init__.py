@@ -1,0 +1,1 @@
+"""What ``bgone bench`` measures, and what it tells."""

@@ -1,0 +1,1 @@
+"""What ``bgone cut`` is made of: sources, names, files, scissors, a crew and its report."""
