@@ -35,7 +35,7 @@ _TABLE = """
     violet ee82ee wheat f5deb3 white ffffff whitesmoke f5f5f5 yellow ffff00 yellowgreen 9acd32
 """
 _WORDS = _TABLE.split()
-_NAMES = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True)) | {"transparent": "00000000"}
+NAMES = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True)) | {"transparent": "00000000"}
 
 _HEX = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})")
 _CALL = re.compile(r"(rgb|hsl)a?\(([^()]*)\)")
@@ -45,7 +45,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,6}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})")
 def parse_colour(text: str) -> Colour | None:
     """The colour that ``text`` names, in any case; None when it names none."""
     word = text.strip().lower()
-    word = _NAMES.get(word, word)
+    word = NAMES.get(word, word)
     if digits := _HEX.fullmatch(word):
         return _from_hex(digits[1])
     if call := _CALL.fullmatch(word):

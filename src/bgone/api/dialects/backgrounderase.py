@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from bgone.api.asks import EVERY_BODY, Asks, PictureNames
 from bgone.api.dialect import Context, Cut, Delivery, Dialect, Headers, Info, Operation, Tell
 from bgone.api.encoded import encode_picture
 from bgone.api.fields import Fields
@@ -146,12 +147,28 @@ def _render_error(status: int, code: str, error: ApiError, request_id: str) -> M
     }
 
 
+_ASKS = Asks(
+    # ``image`` is JSON's alone: the legacy call.
+    PictureNames(files=("image_file",), links=("image_url",), encoded=("image_base64", "image_file_b64")),
+    options=_OPTIONS,
+    headers={"accept": "A picture's type: answers to JSON bodies are the picture's bytes instead of JSON."},
+    bodies=(*EVERY_BODY, "raw"),
+)
+
 DIALECT = Dialect(
     name="backgrounderase",
+    title="BackgroundErase v2",
     operations=(
-        Operation("cut", "POST", ("/v2", "/v2/"), Cut(_parse, _render)),
+        Operation("cut", "POST", ("/v2", "/v2/"), Cut(_parse, _render), asks=_ASKS),
         Operation("account", "GET", ("/v2/account", "/v2/account/"), Tell(_account)),
-        Operation("health", "GET", ("/v2/health", "/v2/health/"), Tell(_health), needs_key=False),
+        Operation(
+            "health",
+            "GET",
+            ("/v2/health", "/v2/health/"),
+            Tell(_health),
+            needs_key=False,
+            words="Tell whether pictures are cut now.",
+        ),
     ),
     failures={
         "key_missing": (401, "unauthorized"),

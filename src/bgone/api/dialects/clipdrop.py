@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from bgone.api.accept import first_accepted
+from bgone.api.asks import Asks, PictureNames
 from bgone.api.dialect import COMMON_KINDS, Context, Cut, Delivery, Dialect, Headers, Operation
 from bgone.api.fields import Fields
 from bgone.api.options import Reader, choice, read_options
@@ -73,9 +74,18 @@ def _price(_order: Order, _result: Result | None, _preview: Decimal) -> Decimal:
     return PRICE
 
 
+_ASKS = Asks(
+    PictureNames(files=("image_file",)),
+    options=_OPTIONS,
+    headers={"accept": "The answer's format: image/png (the default), image/webp or image/jpeg."},
+)
+
 DIALECT = Dialect(
     name="clipdrop",
-    operations=(Operation("cut", "POST", ("/remove-background/v1", "/remove-background/v1/"), Cut(parse, render)),),
+    title="Clipdrop v1",
+    operations=(
+        Operation("cut", "POST", ("/remove-background/v1", "/remove-background/v1/"), Cut(parse, render), asks=_ASKS),
+    ),
     # The provider has statuses and texts, no codes.
     failures={
         "key_missing": (401, ""),

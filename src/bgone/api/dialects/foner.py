@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from bgone.api.asks import FORMS, Asks, PictureNames
 from bgone.api.dialect import Context, Dialect, Download, Headers, Info, Operation, Show, Submit, Tell
 from bgone.api.fields import Fields
 from bgone.api.options import Reader, boolean, choice, colour, read_options
@@ -151,12 +152,23 @@ _FAILURES = {
     "internal": _FAILED,  # its table of errors lists "processing failed" under 422 and no 500
 }
 
+_ASKS = Asks(PictureNames(files=("file",), links=("image_url",)), query=_ASYNC, bodies=FORMS)
+
 DIALECT = Dialect(
     name="foner",
+    title="Foner v1",
     operations=(
-        Operation("remove-bg", "POST", ("/v1/remove-bg", "/v1/remove-bg/"), Submit(_parse, _submitted, _wait_s)),
+        Operation(
+            "remove-bg", "POST", ("/v1/remove-bg", "/v1/remove-bg/"), Submit(_parse, _submitted, _wait_s), asks=_ASKS
+        ),
         Operation("job", "GET", ("/v1/jobs/{id}", "/v1/jobs/{id}/"), Show(_shown)),
-        Operation("download", "GET", ("/v1/jobs/{id}/download", "/v1/jobs/{id}/download/"), Download(_download)),
+        Operation(
+            "download",
+            "GET",
+            ("/v1/jobs/{id}/download", "/v1/jobs/{id}/download/"),
+            Download(_download),
+            asks=Asks(query={**_DOWNLOAD, **_GROUND}, bodies=()),
+        ),
         Operation("account", "GET", ("/v1/account", "/v1/account/"), Tell(_account, counts_jobs=True)),
     ),
     failures=_FAILURES,

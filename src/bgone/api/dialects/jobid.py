@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bgone.api.asks import FORMS, Asks, PictureNames
 from bgone.api.dialect import COMMON_KINDS, Context, Dialect, Headers, Info, Operation, Show, Submit
 from bgone.api.fields import Fields
 from bgone.api.sources import find_sources
@@ -118,14 +119,22 @@ _INVALID = (400, "invalid_image")
 _FETCH_FAILED = (400, "image_fetch_failed")
 _NO_JOB = (404, "job_not_found")
 
+_ASKS = Asks(
+    PictureNames(files=("image_file",), links=("image_url",)),
+    links={"webhook_url": "Who is told when the job is over."},
+    bodies=FORMS,
+)
+
 DIALECT = Dialect(
     name="jobid",
+    title="jobid v1",
     operations=(
         Operation(
             "remove-bg",
             "POST",
             ("/api/v1/remove-bg", "/api/v1/remove-bg/"),
             Submit(_parse, _created, wait_s=_never, webhook=webhook_body),
+            asks=_ASKS,
         ),
         Operation("job", "GET", ("/api/v1/jobs/{id}", "/api/v1/jobs/{id}/"), Show(_shown)),
     ),

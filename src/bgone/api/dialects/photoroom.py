@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from bgone.api.accept import wants_json
+from bgone.api.asks import Asks, PictureNames
 from bgone.api.dialect import COMMON_KINDS, Context, Cut, Delivery, Dialect, Headers, Info, Operation, Tell
 from bgone.api.encoded import encode_picture
 from bgone.api.fields import Fields
@@ -115,10 +116,17 @@ def _find_key(headers: Headers, _query: Headers) -> str | None:
     return headers.get("x-api-key", "").strip() or None
 
 
+_ASKS = Asks(
+    PictureNames(files=("image_file",)),
+    options=_OPTIONS,
+    headers={"accept": "application/json alone: base64 in JSON instead of the picture's bytes."},
+)
+
 DIALECT = Dialect(
     name="photoroom",
+    title="Photoroom v1",
     operations=(
-        Operation("cut", "POST", ("/v1/segment", "/v1/segment/"), Cut(parse, render)),
+        Operation("cut", "POST", ("/v1/segment", "/v1/segment/"), Cut(parse, render), asks=_ASKS),
         Operation(
             "account_v1",
             "GET",

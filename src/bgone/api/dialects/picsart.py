@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from bgone.api.asks import EVERY_BODY, Asks, PictureNames
 from bgone.api.dialect import Context, Dialect, HeaderPairs, Headers, Info, Keep, Operation, Show, Submit, Tell
 from bgone.api.encoded import decode_picture
 from bgone.api.fields import Fields
@@ -280,18 +281,31 @@ _NOT_FOUND = (404, "Not Found")
 _TOO_LARGE = (413, "Request Entity Too Large")
 _BAD_VALUE = (422, "Unprocessable Entity")
 
+_ASKS = Asks(
+    PictureNames(files=("image",), links=("image_url",), stored=("image_id",)),
+    ground=PictureNames(files=("bg_image",), links=("bg_image_url",), stored=("bg_image_id",)),
+    options=_OPTIONS,
+    headers={"prefer": "respond-async, or wait=SECONDS from 1 to 600: 202 where it takes longer (RFC 7240)."},
+    bodies=EVERY_BODY,
+)
+_UPLOAD = Asks(PictureNames(files=("image",), links=("image_url",)), bodies=EVERY_BODY)
+
 DIALECT = Dialect(
     name="picsart",
+    title="Picsart 1.0",
     operations=(
         Operation(
             "removebg",
             "POST",
             ("/tools/1.0/removebg", "/tools/1.0/removebg/"),
             Submit(_parse, _submitted, wait_s=_wait_s, raises=None),
+            asks=_ASKS,
         ),
         Operation("image", "GET", ("/tools/1.0/image/{id}", "/tools/1.0/image/{id}/"), Show(_state)),
         Operation("balance", "GET", ("/tools/1.0/balance", "/tools/1.0/balance/"), Tell(_balance)),
-        Operation("upload", "POST", ("/tools/1.0/upload", "/tools/1.0/upload/"), Keep(_parse_upload, _success)),
+        Operation(
+            "upload", "POST", ("/tools/1.0/upload", "/tools/1.0/upload/"), Keep(_parse_upload, _success), asks=_UPLOAD
+        ),
     ),
     # On the wire ``code`` is the status; the words stand in ``message``.
     failures={

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from bgone.api.asks import FORMS, Asks, PictureNames
 from bgone.api.dialect import COMMON_KINDS, Context, Cut, Delivery, Dialect, Headers, Info, Operation, Show, Tell
 from bgone.api.fields import Fields
-from bgone.api.options import Reader, boolean, choice, colour, integer, read_options, size_words
+from bgone.api.options import Reader, boolean, choice, colour, integer, matching, read_options, size_words
 from bgone.api.sources import only_source
 from bgone.errors import ApiError, job_not_found, missing_image
 from bgone.imaging.geometry import NO_CAP, Length, SizeCap
@@ -48,7 +49,8 @@ def _crop() -> Reader[bool | float]:
             return width / height if fits else None
         return _STRICT.parse(text)
 
-    return Reader("true, false or a ratio such as 1:1, 4:3 or 16:9", parse)
+    schema = {"anyOf": [{"type": "boolean"}, matching("[2-9]:[1-9]|1[0-6]:[2-9]")]}
+    return Reader("true, false or a ratio such as 1:1, 4:3 or 16:9", parse, schema)
 
 
 def _share() -> Reader[Length]:
@@ -59,7 +61,8 @@ def _share() -> Reader[Length]:
         percent = float(match[1]) * (1 if match[2] else 100) if match else -1.0
         return Length(round(percent, 6), "%") if 0 <= percent <= 100 else None
 
-    return Reader("a fraction from 0 to 1 or 0% to 100%", parse)
+    schema = matching("0?[.][0-9]{1,6}|[01]|[0-9]{1,2}([.][0-9]{1,6})?%|100%")
+    return Reader("a fraction from 0 to 1 or 0% to 100%", parse, schema)
 
 
 _OPTIONS: dict[str, Reader[Any]] = {
@@ -167,10 +170,13 @@ def _render_error(_status: int, code: str, error: ApiError, request_id: str) -> 
 _INVALID = (400, "validation_error")
 _TOO_LARGE = (400, "image_too_large")
 
+_ASKS = Asks(PictureNames(files=("image_file", "file"), links=("url",)), options=_OPTIONS, bodies=FORMS)
+
 DIALECT = Dialect(
     name="poof",
+    title="Poof v1",
     operations=(
-        Operation("remove", "POST", ("/v1/remove", "/v1/remove/"), Cut(_parse, _render)),
+        Operation("remove", "POST", ("/v1/remove", "/v1/remove/"), Cut(_parse, _render), asks=_ASKS),
         Operation("me", "GET", ("/v1/me", "/v1/me/"), Tell(_me)),
         Operation("job", "GET", ("/v1/jobs/{id}", "/v1/jobs/{id}/"), Show(_no_video)),
     ),

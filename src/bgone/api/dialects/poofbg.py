@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
+from bgone.api.asks import Asks, PictureNames
 from bgone.api.dialect import (
     COMMON_KINDS,
     Context,
@@ -24,6 +25,7 @@ from bgone.api.dialect import (
     Tell,
 )
 from bgone.api.fields import Fields
+from bgone.api.options import integer
 from bgone.api.sources import find_sources
 from bgone.api.times import utc_text
 from bgone.errors import ApiError, invalid_option, missing_image
@@ -164,17 +166,22 @@ _NOT_FOUND = (404, "NOT_FOUND")
 # An upload that cannot be read is the request's fault; whatever else goes wrong is told by the job.
 _RAISES = frozenset({"unreadable_image", "unsupported_image", "too_many_bytes", "too_many_pixels", "overloaded"})
 
+_ASKS = Asks(PictureNames(files=("file",), links=("image_url",)), bodies=("multipart", "json"))
+_PAGE = Asks(query={"limit": integer(1, _MOST_LISTED), "offset": integer(0, 999_999_999)}, bodies=())
+
 DIALECT = Dialect(
     name="poofbg",
+    title="PoofBG v1",
     operations=(
         Operation(
             "remove-background",
             "POST",
             ("/v1/remove-background", "/v1/remove-background/"),
             Submit(_parse, _submitted, raises=_RAISES),
+            asks=_ASKS,
         ),
         Operation("job", "GET", ("/v1/jobs/{id}", "/v1/jobs/{id}/"), Show(_shown, _read_id)),
-        Operation("jobs", "GET", ("/v1/jobs", "/v1/jobs/"), ShowAll(_parse_page, _listed)),
+        Operation("jobs", "GET", ("/v1/jobs", "/v1/jobs/"), ShowAll(_parse_page, _listed), asks=_PAGE),
         Operation("account", "GET", ("/v1/account", "/v1/account/"), Tell(_account)),
     ),
     failures={

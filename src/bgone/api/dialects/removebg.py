@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from bgone.api.accept import wants_json
+from bgone.api.asks import EVERY_BODY, Asks, PictureNames
 from bgone.api.dialect import (
     COMMON_KINDS,
     Context,
@@ -27,7 +28,7 @@ from bgone.api.dialect import (
 )
 from bgone.api.encoded import encode_picture
 from bgone.api.fields import Fields
-from bgone.api.options import Reader, boolean, choice, colour, lengths, number, read_options
+from bgone.api.options import PERCENT, Reader, boolean, choice, colour, lengths, matching, number, read_options
 from bgone.api.sources import find_sources, only_source
 from bgone.errors import ApiError, invalid_option, multiple_grounds, unsupported_image
 from bgone.imaging.geometry import Box, Length, SizeCap
@@ -98,8 +99,12 @@ _OPTIONS: dict[str, Reader[Any]] = {
     "roi": lengths(4, max_px=999_999, max_percent=999_999),
     "crop": boolean(),
     "crop_margin": lengths(1, 2, 4),
-    "scale": Reader("original or 10% to 100%", _parse_scale),
-    "position": Reader("original, center, or one or two of 0% to 100%", _parse_position),
+    "scale": Reader("original or 10% to 100%", _parse_scale, matching("original|100%|[1-9][0-9]([.][0-9]{1,6})?%")),
+    "position": Reader(
+        "original, center, or one or two of 0% to 100%",
+        _parse_position,
+        matching(f"original|center|{PERCENT}( {PERCENT})?"),
+    ),
     "channels": choice("rgba", "alpha"),
     "semitransparency": boolean(),
     "bg_color": colour(),
@@ -430,12 +435,30 @@ _FAILURES = {
 }
 
 
+_PICTURE = PictureNames(files=("image_file",), links=("image_url",), encoded=("image_file_b64",))
+_LENIENT = {"type": _TYPE, "type_level": _TYPE_LEVEL, "shadow_type": _SHADOW, "shadow_opacity": _OPACITY}
+_ASKS = Asks(
+    _PICTURE,
+    ground=PictureNames(files=("bg_image_file",), links=("bg_image_url",)),
+    options={**_OPTIONS, **_LENIENT, "add_shadow": boolean()},
+    headers={"accept": "application/json alone: base64 in JSON instead of the picture's bytes."},
+    bodies=EVERY_BODY,
+)
+
 DIALECT = Dialect(
     name="removebg",
+    title="remove.bg v1.0",
     operations=(
-        Operation("cut", "POST", ("/v1.0/removebg", "/v1.0/removebg/"), Cut(_parse, _render)),
+        Operation("cut", "POST", ("/v1.0/removebg", "/v1.0/removebg/"), Cut(_parse, _render), asks=_ASKS),
         Operation("account", "GET", ("/v1.0/account", "/v1.0/account/"), Tell(_account)),
-        Operation("improve", "POST", ("/v1.0/improve", "/v1.0/improve/"), Take(_improve)),
+        Operation(
+            "improve",
+            "POST",
+            ("/v1.0/improve", "/v1.0/improve/"),
+            Take(_improve),
+            asks=Asks(_PICTURE, bodies=EVERY_BODY),
+            words="Take a donated picture, and drop it: nothing is trained here.",
+        ),
     ),
     failures=_FAILURES,
     render_error=_render_error,

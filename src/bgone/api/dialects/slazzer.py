@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from bgone.api.asks import FORMS, Asks, PictureNames
 from bgone.api.dialect import Context, Cut, Delivery, Dialect, Headers, Info, Operation, Submit, Take
 from bgone.api.encoded import encode_picture
 from bgone.api.fields import Fields
@@ -138,11 +139,20 @@ def _find_key(headers: Headers, _query: Headers) -> str | None:
     return headers.get("api-key", "").strip() or None
 
 
+_ASKS = Asks(
+    PictureNames(**_names("source_image")), ground=PictureNames(**_names("bg_image")), options=_OPTIONS, bodies=FORMS
+)
+
 DIALECT = Dialect(
     name="slazzer",
+    title="Slazzer v2.0",
     operations=(
         Operation(
-            "cut", "POST", ("/v2.0/remove_image_background", "/v2.0/remove_image_background/"), Cut(parse, render)
+            "cut",
+            "POST",
+            ("/v2.0/remove_image_background", "/v2.0/remove_image_background/"),
+            Cut(parse, render),
+            asks=_ASKS,
         ),
         Operation(
             "balance",
@@ -150,6 +160,8 @@ DIALECT = Dialect(
             ("/v2.0/account_balance", "/v2.0/account_balance/"),
             Take(_balance, key_field="api_key"),
             render_error=_render_failure,
+            asks=Asks(texts={"api_key": "The key, where no header carries it."}, bodies=FORMS),
+            words="Tell the account's credits.",
         ),
         Operation(
             "cut_v1",
@@ -157,6 +169,7 @@ DIALECT = Dialect(
             ("/api/v1/remove_image_background", "/api/v1/remove_image_background/"),
             Submit(parse, render_job, wait_s=_to_the_end),
             render_error=_render_failure,
+            asks=_ASKS,
         ),
     ),
     # The provider has statuses and texts, no codes.
