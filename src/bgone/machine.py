@@ -32,6 +32,16 @@ def memory_bytes(cgroup: Path = _CGROUP) -> int:
     return physical
 
 
+def resident_bytes() -> int | None:
+    """Memory of this process that is in RAM now; None where the kernel does not say."""
+    return _of_status("VmRSS")
+
+
+def peak_resident_bytes() -> int | None:
+    """The most that ever was. Not ``ru_maxrss``: that begins with what the process had which started us."""
+    return _of_status("VmHWM")
+
+
 def settle_malloc() -> None:
     """Tell glibc to keep the planes of a picture between requests; call before the first thread.
 
@@ -59,6 +69,13 @@ def trim_malloc() -> None:
 @functools.cache
 def _is_glibc() -> bool:
     return platform.libc_ver()[0] == "glibc"
+
+
+def _of_status(name: str) -> int | None:
+    for line in _read(Path("/proc/self/status")).splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def _cpu_quota(cgroup: Path) -> float | None:

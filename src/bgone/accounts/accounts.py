@@ -149,9 +149,12 @@ class Accounts:
             found = account_of(await self._db.query(partial(_find, found.id)))
         return found
 
-    async def list(self, limit: int = 100, offset: int = 0) -> tuple[Account, ...]:
-        """Accounts by name, ``limit`` of them from ``offset`` on."""
+    async def list(self, limit: int = 100, offset: int = 0, search: str = "") -> tuple[Account, ...]:
+        """Accounts by name, ``limit`` of them from ``offset`` on; only those with ``search`` in name, email or id."""
         page = select(accounts).order_by(accounts.c.name).limit(limit).offset(offset)
+        if search:
+            columns = (accounts.c.name, accounts.c.email, accounts.c.id)
+            page = page.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
         return tuple(account_of(row) for row in await self._db.query(lambda link: link.execute(page).all()))
 
     async def credit(self, account: str, amount: Decimal, reason: str = "credit") -> Account:

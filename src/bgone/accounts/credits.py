@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, func, or_, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bgone.accounts import settling
@@ -242,6 +242,10 @@ class Credits:
         held = await self._db.query(partial(_held, found.id))
         return Balance(found.subscription, found.payg, found.free_calls, credits_of(held))
 
+    async def held(self) -> Decimal:
+        """Credits set aside and not yet charged, of all accounts."""
+        return credits_of(await self._db.query(_all_held))
+
     async def entries(self, account_id: str, limit: int = 100, offset: int = 0) -> tuple[Entry, ...]:
         """An account's ledger, newest first."""
         page = select(ledger).where(ledger.c.account_id == account_id)
@@ -304,6 +308,11 @@ def _undo(question: Question, settled: Settled) -> Question | None:
 def _held(account_id: str, connection: Connection) -> int:
     held = func.coalesce(func.sum(-ledger.c.subscription - ledger.c.payg), 0)
     return int(connection.execute(select(held).where(*_holds_of(account_id))).scalar_one())
+
+
+def _all_held(connection: Connection) -> int:
+    held = func.coalesce(func.sum(-ledger.c.subscription - ledger.c.payg), 0)
+    return int(connection.execute(select(held).where(text("reason = 'hold'"))).scalar_one())
 
 
 def _holds_of(account_id: str) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from bgone.accounts.accounts import NOTHING, utc_now
 from bgone.accounts.keys import Holder
@@ -51,6 +51,18 @@ class Day:
     key_id: str
     dialect: str
     mode: str
+    calls: int
+    failures: int
+    credits: Decimal
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What all keys did in one dialect on one day; as ``Day``."""
+
+    day: date
+    dialect: str
     calls: int
     failures: int
     credits: Decimal
@@ -121,6 +133,10 @@ class Usage:
         """An account's usage from ``since`` to ``until``, both included, oldest first."""
         return [_day_of(row) for row in await self._db.query(partial(_select, account_id, since, until))]
 
+    async def totals(self, since: date, until: date) -> list[Total]:
+        """All accounts' usage together, from ``since`` to ``until``, both included, oldest first."""
+        return [_total_of(row) for row in await self._db.query(partial(_add_up, since, until))]
+
     async def _flush_later(self) -> None:
         while self._counts:
             with suppress(TimeoutError):
@@ -147,6 +163,21 @@ def _select(account_id: str, since: date, until: date, connection: Connection) -
     wanted = select(usage).where(usage.c.account_id == account_id)
     wanted = wanted.where(usage.c.day.between(since.isoformat(), until.isoformat()))
     return connection.execute(wanted.order_by(usage.c.day, usage.c.key_id, usage.c.dialect)).all()
+
+
+def _add_up(since: date, until: date, connection: Connection) -> Any:
+    sums = [func.sum(usage.c[name]).label(name) for name in _COUNTS]
+    wanted = select(usage.c.day, usage.c.dialect, *sums).where(
+        usage.c.day.between(since.isoformat(), until.isoformat())
+    )
+    grouped = wanted.group_by(usage.c.day, usage.c.dialect).order_by(usage.c.day, usage.c.dialect)
+    return connection.execute(grouped).all()
+
+
+def _total_of(row: Any) -> Total:
+    # PostgreSQL adds large numbers up to decimals.
+    calls, failures, charged, pixels = (int(getattr(row, name)) for name in _COUNTS)
+    return Total(date.fromisoformat(row.day), row.dialect, calls, failures, credits_of(charged), pixels)
 
 
 def _day_of(row: Any) -> Day:

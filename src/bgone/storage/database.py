@@ -45,10 +45,21 @@ _EXPECTED = "expected sqlite+aiosqlite:///PATH or postgresql+psycopg://USER@HOST
 T = TypeVar("T")
 
 
+def _nobody(_way: str, _seconds: float) -> None:
+    """Hears of calls where nobody wants to."""
+
+
 class Database:
-    """Connections of one process; lives on one event loop. Made by ``open``."""
+    """Connections of one process; lives on one event loop. Made by ``open``.
+
+    Attributes:
+        under_way: Calls that wait for their turn or for their answer.
+        on_end: Hears of every call: by which method, seconds.
+    """
 
     def __init__(self, url: URL) -> None:
+        self.under_way = 0
+        self.on_end: Callable[[str, float], None] = _nobody
         self._url = url
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._writer, self._reader = _engines(url, is_sqlite=self.is_sqlite)
@@ -116,7 +127,7 @@ class Database:
         Raises:
             overloaded: The database is away, or locked for 30 s.
         """
-        with _complaints():
+        with self._call("write"):
             return await asyncio.get_running_loop().run_in_executor(self._writing, partial(_run, self._writer, work))
 
     async def single(
@@ -135,7 +146,7 @@ class Database:
         """
         if self._lines is None:
             return await self.write(lambda link: _first(link, statement, values))
-        with _complaints():
+        with self._call("single"):
             return await self._lines[durable].execute(statement, values)
 
     async def query(self, work: Callable[[Connection], T]) -> T:
@@ -144,8 +155,22 @@ class Database:
         Raises:
             overloaded: The database is away.
         """
-        with _complaints():
+        with self._call("query"):
             return await asyncio.get_running_loop().run_in_executor(self._reading, partial(_ask, self._reader, work))
+
+    @contextmanager
+    def _call(self, way: str) -> Iterator[None]:
+        started = time.perf_counter()
+        self.under_way += 1
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                raise  # SQLite's word for a mistake in a statement
+            raise overloaded(5, f"database: {type(error).__name__}: {getattr(error, 'orig', '')}".strip()) from error
+        finally:
+            self.under_way -= 1
+            self.on_end(way, time.perf_counter() - started)
 
     @property
     def joins_writes(self) -> bool:
@@ -179,7 +204,7 @@ class Database:
         Raises:
             overloaded: The database is away, or locked for 30 s.
         """
-        with _complaints():
+        with self._call("begin"):
             async with self._async_engine.begin() as connection:
                 yield connection
 
@@ -190,7 +215,7 @@ class Database:
         Raises:
             overloaded: The database is away.
         """
-        with _complaints():
+        with self._call("read"):
             async with self._async_engine.connect() as connection:
                 yield await connection.execution_options(bgone_reads=True)
 
@@ -377,16 +402,6 @@ def _ask(engine: Engine, work: Callable[[Connection], T]) -> T:
         if not error.connection_invalidated:
             raise
     return _run(engine, work)
-
-
-@contextmanager
-def _complaints() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
-            raise  # SQLite's word for a mistake in a statement
-        raise overloaded(5, f"database: {type(error).__name__}: {getattr(error, 'orig', '')}".strip()) from error
 
 
 def _version(connection: Connection) -> str | None:

@@ -236,6 +236,7 @@ deliveries = Table(
     Column("used", Integer, nullable=False, server_default="0"),  # tries of the schedule
     Column("claim", Integer, nullable=False, server_default="0"),  # how often it was taken
     Column("tries", Text, nullable=False, server_default="[]"),  # JSON
+    Column("trace", Text, nullable=False, server_default=""),  # W3C: what its tries belong to; empty for none
     Index("ix_deliveries_due_at", "due_at", sqlite_where=_DUE, postgresql_where=_DUE),
     Index("ix_deliveries_finished_at", "finished_at", sqlite_where=_ENDED, postgresql_where=_ENDED),
 )

@@ -1,0 +1,1 @@
+"""Tests of traces: W3C context, and spans for a real collector."""
