@@ -32,8 +32,9 @@ from bgone.accounts.credits import Credits
 from bgone.accounts.keys import Holder, Keys
 from bgone.accounts.slips import Slips
 from bgone.jobs.book import Made
-from bgone.jobs.durable import DurableBook, DurableLimits
+from bgone.jobs.durable import DurableBook
 from bgone.jobs.job import Job, new_id
+from bgone.jobs.making import DurableLimits
 from bgone.jobs.queue import Queue, open_queue, utc_now
 from bgone.pipeline.order import Order, Upload
 from bgone.storage.database import Database

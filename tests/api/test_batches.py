@@ -36,9 +36,10 @@ from bgone.errors import no_credits
 from bgone.jobs.batch_rows import TableBatches
 from bgone.jobs.batches import Batch, Batches, Item, MemoryBatches
 from bgone.jobs.book import BookLimits, JobBook
-from bgone.jobs.durable import DurableBook, DurableLimits
+from bgone.jobs.durable import DurableBook
 from bgone.jobs.hooks import OneHook, new_secret
 from bgone.jobs.job import Failure, Job
+from bgone.jobs.making import DurableLimits
 from bgone.jobs.queue import open_queue
 from bgone.jobs.webhooks import Webhooks
 from bgone.pipeline.addresses import parse_networks
@@ -88,9 +89,10 @@ class _Purse(OpenGate):
 
         return paying
 
-    def settle(self, connection: Any, slip: str, job: Job) -> None:
+    def settle(self, connection: Any, slip: str, job: Job) -> Decimal:
         if slip and job.state != "done":
             self.left += 1
+        return Decimal(0)
 
 
 @dataclass
@@ -102,12 +104,14 @@ class Shop:
         engine: Its net; its gate can be closed.
         purse: Its gate.
         batching: The endpoint.
+        webhooks: What tells strangers.
     """
 
     client: AsyncClient
     engine: RedEngine
     purse: _Purse
     batching: Batching
+    webhooks: Webhooks
 
     async def order(self, *urls: str, **options: object) -> Any:
         answer = await self.client.post("/batches/v1", json={"image_urls": urls, **options})
@@ -142,6 +146,7 @@ async def open_shop(folder: Path, *, durable: bool, credits: int = 1000) -> Asyn
 
     async def ended(job: Job) -> None:
         await desk.ended(job)
+        await batching.ended(job)
 
     make = partial(make_picture, studio)
     book: JobBook | DurableBook
@@ -156,6 +161,7 @@ async def open_shop(folder: Path, *, durable: bool, credits: int = 1000) -> Asyn
     batching = Batching(
         desk,
         kept,
+        webhooks,
         objects,
         purse,
         Policy(),
@@ -186,7 +192,7 @@ async def open_shop(folder: Path, *, durable: bool, credits: int = 1000) -> Asyn
             await asyncio.sleep(0.01)
         address = f"http://127.0.0.1:{port}"
         async with AsyncClient(base_url=address, headers={"x-api-key": "mine"}, timeout=ENOUGH_S, trust_env=False) as c:
-            yield Shop(c, engine, purse, batching)
+            yield Shop(c, engine, purse, batching, webhooks)
     finally:
         engine.gate.set()
         server.should_exit = True
@@ -286,19 +292,73 @@ def test_options_are_those_of_v2(play: Callable[..., None]) -> None:
 
 
 def test_webhooks_tell_every_end(play: Callable[..., None]) -> None:
-    """One for each picture with a job, with its place in the batch."""
+    """One for each picture with a job, with its place in the batch, and one for the whole."""
 
     async def scene(shop: Shop) -> None:
         async with receiver("200 OK") as listener:
             with site({"/a.jpg": PHOTO}) as origin:
                 begun = await shop.order(f"{origin}/a.jpg", f"{origin}/b.jpg", webhook_url=listener.url)
-                events = [orjson.loads(told.body) for told in await listener.heard(2)]
+                told = [orjson.loads(told.body) for told in await listener.heard(3)]
+        (finished,) = [event for event in told if event["type"] == "batch.finished"]
+        assert finished["data"]["id"] == begun["id"]
+        assert (finished["data"]["status"], finished["data"]["total"]) == ("finished", 2)
+        assert (finished["data"]["counts"]["done"], finished["data"]["counts"]["failed"]) == (1, 1)
+        assert (await shop.client.get(finished["data"]["manifest_url"])).status_code == 200
+        events = [event for event in told if event is not finished]
         by_index = {event["data"]["index"]: event for event in events}
         assert {event["data"]["batch_id"] for event in events} == {begun["id"]}
         assert by_index[0]["type"] == "job.done"
         assert (await shop.client.get(by_index[0]["data"]["result_url"])).status_code == 200
         assert by_index[1]["type"] == "job.failed"
         assert by_index[1]["data"]["error"]["code"] == "fetch_failed"
+
+    play(scene)
+
+
+def test_the_whole_is_told_once_under_one_id(play: Callable[..., None]) -> None:
+    """Whoever says it: each of several jobs that end together, and a sweep that says it again."""
+
+    async def scene(shop: Shop) -> None:
+        async with receiver("200 OK") as listener:
+            with site({"/a.jpg": PHOTO}) as origin:
+                begun = await shop.order(*[f"{origin}/a.jpg"] * 4, webhook_url=listener.url)
+                await listener.heard(5)
+            jobs = await shop.batching.jobs.find_many([item["job_id"] for item in begun["items"]])
+            await asyncio.gather(*(shop.batching.ended(job) for job in jobs.values()))
+            told = await shop.webhooks.deliveries.of_job(begun["id"])
+            assert len(told) == 1
+            ids = [one.headers["webhook-id"] for one in listener.told]
+            assert ids.count(told[0].id) == 1
+
+    play(scene)
+
+
+def test_a_batch_without_a_job_is_over_at_once(play: Callable[..., None]) -> None:
+    """Whoever asked to be told is told all the same."""
+
+    async def scene(shop: Shop) -> None:
+        async with receiver("200 OK") as listener:
+            begun = await shop.order("ftp://a.test/x.jpg", webhook_url=listener.url)
+            (told,) = await listener.heard(1)
+        assert begun["status"] == "finished"
+        assert orjson.loads(told.body)["data"]["counts"]["failed"] == 1
+
+    play(scene)
+
+
+def test_a_cancelled_batch_is_told(play: Callable[..., None]) -> None:
+    """When its last job is over: what was under way ends first."""
+
+    async def scene(shop: Shop) -> None:
+        shop.engine.gate.clear()
+        async with receiver("200 OK") as listener:
+            with site({"/a.jpg": PHOTO}) as origin:
+                begun = await shop.order(*[f"{origin}/a.jpg"] * 3, webhook_url=listener.url)
+                assert (await shop.client.delete(f"/batches/v1/{begun['id']}")).status_code == 200
+                shop.engine.gate.set()
+                told = [orjson.loads(one.body) for one in await listener.heard(4)]
+        (finished,) = [event for event in told if event["type"] == "batch.finished"]
+        assert finished["data"]["counts"]["cancelled"] + finished["data"]["counts"]["done"] == 3
 
     play(scene)
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bgone.jobs.book import Made
-from bgone.jobs.durable import DurableLimits
+from bgone.jobs.making import DurableLimits
 from bgone.pipeline.order import Order
 from bgone.storage.database import Database
 from tests.jobs.plant import Easel, plant

@@ -18,8 +18,9 @@ from bgone.accounts.credits import Credits
 from bgone.accounts.keys import Holder, Keys
 from bgone.accounts.slips import Slips
 from bgone.jobs.book import Made
-from bgone.jobs.durable import DurableBook, DurableLimits
+from bgone.jobs.durable import DurableBook
 from bgone.jobs.job import Job, new_id
+from bgone.jobs.making import DurableLimits
 from bgone.jobs.queue import open_queue
 from bgone.pipeline.order import Order, Upload
 from bgone.storage.database import Database
@@ -28,7 +29,7 @@ from bgone.storage.tables import jobs
 from tests.databases import Clock, on_database
 
 Value = TypeVar("Value")
-LEASE_S = 1.5
+LEASE_S = 4.0  # a loaded machine still gives its signs of life in time
 PROMPT = DurableLimits(pause_s=0.01, again_s=0.01)
 
 
@@ -90,22 +91,32 @@ class Plant:
         return await keys.find(secret)
 
     async def submit(
-        self, body: bytes = b"picture", owner: str = "me", dialect: str = "poofbg", *, key: str = "", job_id: str = ""
+        self,
+        body: bytes = b"picture",
+        owner: str = "me",
+        dialect: str = "poofbg",
+        *,
+        key: str = "",
+        job_id: str = "",
+        waits: bool = False,
     ) -> Job:
-        order = Order(Upload(body))
+        order, notes = Order(Upload(body)), {"note": "kept"}
         return await self.book.submit(
-            job_id or new_id(), dialect, owner, order, {"note": "kept"}, Decimal(1), idempotency_key=key
+            job_id or new_id(), dialect, owner, order, notes, Decimal(1), idempotency_key=key, waits=waits
         )
 
-    async def buy(self, holder: Holder, body: bytes = b"picture", *, key: str = "", job_id: str = "") -> Job:
+    async def buy(
+        self, holder: Holder, body: bytes = b"picture", *, key: str = "", job_id: str = "", waits: bool = False
+    ) -> Job:
         """A job that costs a credit."""
         job_id = job_id or new_id()
 
         def pay(also: Callable[[Connection, str], None]) -> Awaitable[object]:
             return self.slips.hold(holder, Decimal(1), job_id, "poofbg", also)
 
+        owner, order = holder.account.id, Order(Upload(body))
         return await self.book.submit(
-            job_id, "poofbg", holder.account.id, Order(Upload(body)), {}, Decimal(1), idempotency_key=key, pay=pay
+            job_id, "poofbg", owner, order, {}, Decimal(1), idempotency_key=key, pay=pay, waits=waits
         )
 
     async def finish(self, job: Job) -> Job:
@@ -125,6 +136,10 @@ class Plant:
     def stored(self) -> list[str]:
         """Everything in the object store."""
         return sorted(path.name for path in self.folder.iterdir())
+
+    async def at_work(self) -> None:
+        """The queue hands jobs out here."""
+        await self.until(lambda: self.book._queue.can_hold)
 
     async def until(self, true: Callable[[], bool]) -> None:
         while not true():
@@ -178,7 +193,7 @@ def in_plant(
     """What ``main`` answers with a book that is open; every balance is the sum of its ledger afterwards."""
 
     async def on(database: Database) -> Value:
-        async with asyncio.timeout(60), plant(database, folder / "objects", limits, works=works) as room:
+        async with asyncio.timeout(100), plant(database, folder / "objects", limits, works=works) as room:
             value = await main(room)
             assert await room.credits.audit() == []
             return value

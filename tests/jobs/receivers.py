@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-ENOUGH_S = 20.0
+ENOUGH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bgone.accounts.credits import Entry
-from bgone.jobs.durable import DurableLimits
+from bgone.jobs.making import DurableLimits
 from bgone.storage.database import Database
 from bgone.storage.tables import jobs
 from tests.databases import on_database

@@ -31,6 +31,7 @@ from bgone.jobs.deliveries import (
 )
 from bgone.jobs.delivery_rows import StoredHooks, TableDeliveries
 from bgone.jobs.hooks import key_of
+from bgone.jobs.job import Waiting
 from bgone.jobs.webhooks import Webhooks
 from bgone.pipeline.addresses import parse_networks
 from bgone.storage.database import Database
@@ -130,6 +131,28 @@ def test_what_is_kept_comes_back_whole(play: Callable[[Main], None]) -> None:
         assert not await store.add(replace(first, body=b"{}"))
         assert list(await store.of_job(first.job_id)) == [first]
         assert await store.next_due() == clock()
+
+    play(main)
+
+
+def test_what_waits_is_counted_since_it_was_due(play: Callable[[Main], None]) -> None:
+    """Delivered ones wait no more; one under way is not overdue."""
+
+    async def main(store: Deliveries, clock: Clock) -> None:
+        assert await store.waiting() == Waiting(0)
+        await store.add(made(clock, trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=1"))
+        since = clock()
+        clock.move(seconds=5)
+        await store.add(made(clock, "b" * 32))
+        assert await store.waiting() == Waiting(2, since)
+        (first, second) = await store.claim(clock(), 9, NOWHERE, 9)
+        assert first.trace.endswith(" a=1")
+        waiting = await store.waiting()
+        assert waiting.since is not None
+        assert (waiting.count, waiting.since > clock()) == (2, True)
+        for delivery in (first, second):
+            await store.settle(delivery, taken(clock), clock(), 1)
+        assert await store.waiting() == Waiting(0)
 
     play(main)
 
@@ -268,6 +291,19 @@ def test_redelivery_ends_the_parking(play: Callable[[Main], None]) -> None:
         await kill(store, clock)
         assert await store.redeliver("dead0", clock()) == 1
         assert (await one(store, clock)).job_id == "dead0"
+
+    play(main)
+
+
+def test_redelivery_frees_what_was_parked_with_it(play: Callable[[Main], None]) -> None:
+    """Messages that wait for the end of the parking are due as well; those of other receivers are not touched."""
+
+    async def main(store: Deliveries, clock: Clock) -> None:
+        await kill(store, clock)
+        await store.add(made(clock, "parked"))
+        assert await store.claim(clock(), 9, NOWHERE, 9) == []
+        await store.redeliver("dead0", clock())
+        assert {found.job_id for found in await store.claim(clock(), 9, NOWHERE, 9)} == {"dead0", "parked"}
 
     play(main)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bgone.errors import ApiError, overloaded, unreadable_image
-from bgone.jobs.durable import DurableLimits
-from bgone.jobs.job import Failure, new_id
+from bgone.jobs.job import Failure, Waiting, new_id
+from bgone.jobs.making import DurableLimits
 from bgone.pipeline.order import Link, Order, PictureGround, RenderOptions, Upload
 from tests.jobs.plant import Plant, in_plant, plant
 
@@ -133,6 +133,119 @@ def test_untold_ends_are_told_by_the_sweep(jobs_address: str, tmp_path: Path) ->
         assert room.ended == [done]
 
     in_plant(jobs_address, tmp_path, main)
+
+
+# --- begun with the call that brought it ----------------------------------------------------------------------------
+
+
+def test_who_waits_has_its_job_begun_at_once(jobs_address: str, tmp_path: Path) -> None:
+    """In a free place of the process that took it, past the queue; it is paid, ended and told like any other."""
+
+    async def main(room: Plant) -> None:
+        await room.at_work()
+        holder = await room.holder("10")
+        room.easel.go.clear()
+        job = await room.buy(holder, b"mine", waits=True)
+        assert await room.book._queue.waiting() == 0
+        running = await room.book.get(job.id)
+        assert running is not None
+        assert running.state == "running"
+        assert await room.left(holder) == (Decimal(9), Decimal(1))
+        room.easel.go.set()
+        done = await room.finish(job)
+        assert done.result is not None
+        assert await room.objects.get(done.result.key) == b"made of mine"
+        await room.closed()
+        assert (room.ended, room.stored()) == ([done], [done.result.key])
+        assert room.easel.begun == [b"mine"]
+        assert await room.left(holder) == (Decimal(9), Decimal(0))
+
+    in_plant(jobs_address, tmp_path, main)
+
+
+def test_where_no_place_is_free_it_waits_like_others(jobs_address: str, tmp_path: Path) -> None:
+    """Never more at once than may be; whoever comes later takes its turn."""
+
+    async def main(room: Plant) -> None:
+        await room.at_work()
+        room.easel.go.clear()
+        first = await room.submit(b"first", waits=True)
+        second = await room.submit(b"second", waits=True)
+        third = await room.submit(b"third")
+        await room.until(lambda: room.easel.begun == [b"first"])
+        assert (await room.book.counts("me", "poofbg"))["queued"] == 2
+        room.easel.go.set()
+        assert [(await room.finish(job)).state for job in (first, second, third)] == ["done"] * 3
+        assert room.easel.begun == [b"first", b"second", b"third"]
+
+    in_plant(jobs_address, tmp_path, main)
+
+
+def test_what_was_begun_so_is_tried_again_like_others(jobs_address: str, tmp_path: Path) -> None:
+    """After an accident the queue has it."""
+
+    async def main(room: Plant) -> None:
+        await room.at_work()
+        room.easel.failures = [ZeroDivisionError("at line 7")] * 2
+        assert (await room.finish(await room.submit(waits=True))).state == "done"
+        assert len(room.easel.begun) == 3
+
+    in_plant(jobs_address, tmp_path, main)
+
+
+def test_what_was_begun_so_is_cancelled_like_others(jobs_address: str, tmp_path: Path) -> None:
+    """Its work is left, its hold given back, its place another's; nothing of it stays in the queue."""
+
+    async def main(room: Plant) -> None:
+        await room.at_work()
+        holder = await room.holder("10")
+        room.easel.go.clear()
+        job = await room.buy(holder, waits=True)
+        cancelled = await room.book.cancel(job.id)
+        assert cancelled is not None
+        assert cancelled.state == "cancelled"
+        room.easel.go.set()
+        assert (await room.finish(await room.submit(b"next", waits=True))).state == "done"
+        assert await room.left(holder) == (Decimal(10), Decimal(0))
+
+    in_plant(jobs_address, tmp_path, main)
+
+
+def test_what_cannot_be_paid_takes_no_place(jobs_address: str, tmp_path: Path) -> None:
+    """A call that is refused leaves room for the next."""
+
+    async def main(room: Plant) -> None:
+        await room.at_work()
+        poor, rich = await room.holder("0"), await room.holder("10")
+        with pytest.raises(ApiError, match="Not enough credits"):
+            await room.buy(poor, waits=True)
+        room.easel.go.clear()
+        job = await room.buy(rich, waits=True)
+        assert (await room.book.counts(rich.account.id, "poofbg")) == {"running": 1}
+        room.easel.go.set()
+        assert (await room.finish(job)).state == "done"
+
+    in_plant(jobs_address, tmp_path, main)
+
+
+def test_closing_hands_back_what_was_begun_so(jobs_address: str, tmp_path: Path) -> None:
+    """To others, at once, no try counted; they make it from what was stored."""
+
+    async def main(room: Plant) -> None:
+        async with plant(room.database, room.folder) as other:
+            await other.at_work()
+            other.easel.go.clear()
+            job = await other.submit(b"mine", waits=True)
+            await other.until(lambda: bool(other.easel.begun))
+        found = await room.book.get(job.id)
+        assert found is not None
+        assert found.state == "queued"
+        async with plant(room.database, room.folder) as third:
+            done = await third.finish(job)
+            assert done.result is not None
+            assert await room.objects.get(done.result.key) == b"made of mine"
+
+    in_plant(jobs_address, tmp_path, main, works=False)
 
 
 # --- money ----------------------------------------------------------------------------------------------------------
@@ -268,7 +381,7 @@ def test_waiting_ends_with_a_job_that_ends_elsewhere(jobs_address: str, tmp_path
 
     async def main(room: Plant) -> None:
         job = await room.submit()
-        waiting = asyncio.create_task(room.book.wait(job.id, 30))
+        waiting = asyncio.create_task(room.book.wait(job.id, 90))
         async with plant(room.database, room.folder):
             assert (await waiting).state == "done"
 
@@ -304,6 +417,21 @@ def test_lists_are_the_owners_newest_first(jobs_address: str, tmp_path: Path) ->
         assert await room.book.list("me", "poofbg", 9, 5) == ()
         await room.book.cancel(jobs[0].id)
         assert await room.book.counts("me", "poofbg") == {"queued": 4, "cancelled": 1}
+
+    in_plant(jobs_address, tmp_path, main, works=False)
+
+
+def test_what_waits_is_counted_since_the_first(jobs_address: str, tmp_path: Path) -> None:
+    """Everybody's; cancelled ones wait no more."""
+
+    async def main(room: Plant) -> None:
+        assert await room.book.waiting() == Waiting(0)
+        first = await room.submit(owner="one")
+        second = await room.submit(owner="two")
+        assert await room.book.waiting() == Waiting(2, first.created_at)
+        await room.book.cancel(first.id)
+        assert await room.book.waiting() == Waiting(1, second.created_at)
+        assert room.book.running == 0
 
     in_plant(jobs_address, tmp_path, main, works=False)
 
@@ -423,10 +551,10 @@ def test_late_double_books_nothing(jobs_address: str, tmp_path: Path) -> None:
         holder = await room.holder("10")
         room.easel.go.clear()
         job = await room.buy(holder)
-        slow = asyncio.create_task(room.book._perform(job.id))
+        slow = asyncio.create_task(room.book._making.perform(job.id))
         await room.until(lambda: len(room.easel.begun) == 1)
         async with plant(room.database, room.folder, works=False) as other:
-            assert await other.book._perform(job.id) is None
+            assert await other.book._making.perform(job.id) is None
             room.easel.go.set()
             assert await slow is None
             done = await room.finish(job)
@@ -436,7 +564,7 @@ def test_late_double_books_nothing(jobs_address: str, tmp_path: Path) -> None:
             assert room.stored() == [done.result.key]
         assert (room.ended, other.ended) == ([], [done])
         assert await room.left(holder) == (Decimal(9), Decimal(0))
-        assert await room.book._perform(job.id) is None
+        assert await room.book._making.perform(job.id) is None
 
     in_plant(jobs_address, tmp_path, main, works=False)
 
@@ -449,11 +577,11 @@ def test_job_that_kills_its_workers_is_given_up(jobs_address: str, tmp_path: Pat
         job = await room.buy(holder)
         room.easel.go.clear()
         for number in range(3):
-            dying = asyncio.create_task(room.book._perform(job.id))
+            dying = asyncio.create_task(room.book._making.perform(job.id))
             await room.until(lambda number=number: len(room.easel.begun) == number + 1)  # type: ignore[misc]
-            room.book._making.pop(job.id)
+            room.book._making.under_way.pop(job.id)
             del dying
-        assert await room.book._perform(job.id) is None
+        assert await room.book._making.perform(job.id) is None
         failed = await room.finish(job)
         assert failed.failure == Failure("internal", "Something went wrong on our side.")
         assert await room.left(holder) == (Decimal(10), Decimal(0))

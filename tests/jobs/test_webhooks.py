@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -244,21 +243,17 @@ def test_a_slow_receiver_holds_up_nobody() -> None:
 
     async def main() -> None:
         async with (
-            receiver("200 OK", slow_s=0.3) as slow,
+            receiver("200 OK", slow_s=600) as slow,
             receiver("200 OK") as quick,
             sending(at_once=4, per_host=2) as sender,
         ):
             for number in range(50):
                 await sender.send(f"slow{number}", slow.url, BODY)
-            await slow.heard(1)
-            started = time.monotonic()
+            await slow.heard(2)
             for number in range(20):
                 await sender.send(f"quick{number}", quick.url, BODY)
             await quick.heard(20)
-            waited = time.monotonic() - started
-            assert len(slow.told) < 50
             assert slow.most_open == 2
-            assert waited < 0.3 * 50 / 2 / 2
 
     run(main)
 

@@ -22,6 +22,7 @@ from bgone.pipeline.addresses import read_url
 from bgone.pipeline.order import Link, Order, Source, Upload
 
 MOST = 1_000  # pictures of a batch
+WEBHOOK = "webhook_url"  # a job's note
 ARCHIVE_BYTES = 200_000_000
 URLS_BYTES = 5_000_000  # a thousand of the longest
 _NO_PICTURE = "https://batch.invalid/"  # stands for each picture while the options are read
@@ -119,7 +120,7 @@ def _webhook_note(url: str) -> dict[str, str]:
         read_url(url)
     except ApiError as error:
         raise invalid_option("webhook_url", "an http or https URL", url) from error
-    return {"webhook_url": url}
+    return {WEBHOOK: url}
 
 
 async def _linked(url: str) -> Source:

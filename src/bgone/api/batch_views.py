@@ -76,6 +76,23 @@ def summary(standing: Standing) -> dict[str, object]:
     }
 
 
+def end_event(standing: Standing, url: str) -> dict[str, object]:
+    """What ``webhook_url`` is told when all of a batch is over.
+
+    Args:
+        standing: As it stands then.
+        url: Of the batch.
+    """
+    ends = [job.finished_at for job in standing.jobs.values() if job.finished_at is not None]
+    finished_at = max(ends, default=standing.batch.created_at)
+    links = {"url": url, "manifest_url": f"{url}/results.ndjson", "archive_url": f"{url}/results.zip"}
+    return {
+        "type": "batch.finished",
+        "timestamp": finished_at,
+        "data": {**summary(standing), "finished_at": utc_text(finished_at), **links},
+    }
+
+
 def page(standing: Standing, link: Linker, limit: int, offset: int) -> dict[str, object]:
     """A batch with ``limit`` of its pictures from ``offset`` on."""
     items = standing.batch.items[offset : offset + limit]

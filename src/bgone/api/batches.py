@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from bgone.api.auth import NOBODY, Caller
-from bgone.api.batch_orders import ARCHIVE_BYTES, DIALECT, SUBMIT, URLS_BYTES, BatchOrder, Picture, read_batch
-from bgone.api.batch_views import Linker, Standing, manifest, news, page, summary
+from bgone.api.batch_orders import ARCHIVE_BYTES, DIALECT, SUBMIT, URLS_BYTES, WEBHOOK, BatchOrder, Picture, read_batch
+from bgone.api.batch_views import Linker, Standing, end_event, manifest, news, page, summary
+from bgone.api.desk import BASE_URL
 from bgone.api.dialect import Context, Info, Submit
 from bgone.api.endpoint import new_request_id
 from bgone.api.gate import Call, Gate
@@ -34,6 +36,7 @@ from bgone.api.packing import length_of, pack
 from bgone.api.policy import Policy
 from bgone.api.reading import has_body, headers_of, query_of, read_fields
 from bgone.api.replies import EARLY_S, SLOW_LINGER_S, Reply
+from bgone.api.tracing import log_fields, trace_of
 from bgone.errors import ApiError, ClientGone, internal, job_not_ready, method_not_allowed, overloaded
 from bgone.jobs.batches import Batch, Batches, Item
 from bgone.jobs.job import Failure, Job, Stored, new_id
@@ -45,6 +48,7 @@ ROOT = "/batches/v1"
 POLL_S = 1.0  # how often a stream of events looks
 STREAMS = 100  # of events at one time
 KEEP_ALIVE_S = 15.0
+RECENT = 16
 STREAM_S = 900.0  # then it ends, and the client comes again
 KEPT_S = 7 * 86_400.0  # jobs are forgotten sooner, and so are their results
 _PRICE = Decimal(1)
@@ -71,11 +75,21 @@ class Jobs(Protocol):
     async def find_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         """Those of these jobs that are known, by id."""
 
+    async def any_open(self, job_ids: Sequence[str]) -> bool:
+        """Whether one of these jobs is not over."""
+
     async def cancel(self, job_id: str) -> object:
         """End a job that is not over; what it holds is given back."""
 
     def linker(self, base_url: str) -> Linker:
         """See ``Desk``."""
+
+
+class Messages(Protocol):
+    """What is needed of the webhooks."""
+
+    async def send(self, job_id: str, url: str, body: bytes, owner: str = "") -> bool:
+        """See ``Webhooks``."""
 
 
 class BatchRooms(Protocol):
@@ -102,7 +116,7 @@ class _Visit:
     @property
     def call(self) -> Call:
         address = (self.scope.get("client") or ("",))[0]
-        return Call(self.caller, DIALECT.name, self.operation, address, self.request_id)
+        return Call(self.caller, DIALECT.name, self.operation, address, self.request_id, trace_of(self.scope))
 
     async def tell(self, status: int, body: Mapping[str, object], *headers: tuple[str, str]) -> None:
         said = [("content-type", "application/json"), *headers]
@@ -116,6 +130,7 @@ class Batching:
     Attributes:
         jobs: The desk.
         kept: Where batches are.
+        messages: Tells strangers that all of a batch is over.
         objects: Where results are.
         gate: Knows callers, counts calls, holds and charges.
         policy: The operator's word on limits and names.
@@ -125,10 +140,12 @@ class Batching:
         poll_s: How often a stream of events looks.
         keep_alive_s: How long it may be silent.
         streams: How many of them may be open.
+        recent: Batches whose jobs have ended lately.
     """
 
     jobs: Jobs
     kept: Batches
+    messages: Messages
     objects: Objects
     gate: Gate
     policy: Policy
@@ -138,6 +155,7 @@ class Batching:
     poll_s: float = POLL_S
     keep_alive_s: float = KEEP_ALIVE_S
     streams: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STREAMS))
+    recent: OrderedDict[str, Batch] = field(default_factory=OrderedDict)
 
     async def serve(self, handlers: Mapping[str, Handler], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -164,6 +182,7 @@ class Batching:
             await self._let_in(visit)
             await handler(self, visit)
         except ApiError as error:
+            self.metrics.refused.labels(error.kind, DIALECT.name).inc()
             await _complain(visit, error)
         except (ClientGone, ConnectionError):
             visit.facts["gone"] = True
@@ -175,11 +194,39 @@ class Batching:
             self.metrics.requests.labels(DIALECT.name, visit.operation, str(reply.status)).inc()
             self.metrics.duration.labels(DIALECT.name, visit.operation).observe(seconds)
             facts = {"operation": visit.operation, "status": reply.status, "ms": round(seconds * 1000, 1)}
-            log.info("batch", id=request_id, key=visit.caller.fingerprint, **facts, **visit.facts)
+            trace = log_fields(scope)
+            log.info("batch", id=request_id, key=visit.caller.fingerprint, **facts, **visit.facts, **trace)
 
     async def sweep(self) -> None:
         """Forget old batches; to be called every few minutes."""
         await self.kept.sweep(datetime.now(UTC) - timedelta(seconds=KEPT_S))
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def ended(self, job: Job) -> None:
+        """Hear of a job's end; the last one's of a batch is the batch's, and whoever asked for it is told.
+
+        Raises:
+            overloaded: The database is away; a book that outlives us asks again.
+        """
+        url = job.notes.get(WEBHOOK, "") if job.dialect == DIALECT.name else ""
+        # Before it is kept its jobs may be over: whoever keeps it looks then.
+        if url and (batch := await self._known(job.notes["batch"])) is not None:
+            await self._tell_end(batch, url, job.notes.get(BASE_URL, ""))
+
+    async def _tell_end(self, batch: Batch, url: str, base_url: str) -> None:
+        ids = [item.job_id for item in reversed(batch.items) if item.job_id]  # the last are over last
+        if not await self.jobs.any_open(ids):
+            body = end_event(Standing(batch, await self.jobs.find_many(ids)), f"{base_url}{ROOT}/{batch.id}")
+            await self.messages.send(batch.id, url, orjson.dumps(body), batch.owner)
+
+    async def _known(self, batch_id: str) -> Batch | None:
+        """A batch, which never changes: each of its jobs asks for it when it ends."""
+        if batch_id not in self.recent and (batch := await self.kept.get(batch_id)) is not None:
+            self.recent[batch_id] = batch
+            while len(self.recent) > RECENT:
+                self.recent.popitem(last=False)
+        return self.recent.get(batch_id)
 
     async def _let_in(self, visit: _Visit) -> None:
         query = query_of(visit.scope) if self.policy.legacy_keys else {}
@@ -234,6 +281,8 @@ class Batching:
                     raise ApiError(first.kind, first.message, retry_after_s=10 if first.kind == "overloaded" else None)
             batch = Batch(batch_id, visit.caller.account.id, datetime.now(UTC), tuple(items))
             if await self.kept.add(batch):
+                if url := order.notes.get(WEBHOOK):
+                    await self._tell_end(batch, url, self._base_url(visit))
                 return batch
             earlier = await self.kept.get(batch_id)  # the same Idempotency-Key was faster
         except BaseException:

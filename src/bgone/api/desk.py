@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING
 import orjson
 
 from bgone.api.auth import Caller
-from bgone.api.dialect import Context, Download, Info, Keep, Show, ShowAll, Submit
+from bgone.api.dialect import Context, Download, Forget, Info, Keep, Show, ShowAll, Submit
 from bgone.api.gate import Call, Gate, Purchase
+from bgone.api.metrics import Metrics
 from bgone.api.results import Signer
 from bgone.errors import ApiError, job_forbidden, job_not_found
 from bgone.imaging.formats import FORMATS
 from bgone.imaging.photo import open_photo
 from bgone.jobs.book import JobBook, Made
-from bgone.jobs.job import Job, State, Stored, new_id
+from bgone.jobs.job import TRACE, Job, State, Stored, new_id
 from bgone.jobs.webhooks import Webhooks
 from bgone.pipeline.order import Link, Order, PictureGround, StoredPicture, Upload
 from bgone.pipeline.studio import Studio
 from bgone.pipeline.timings import Timings
 from bgone.storage.objects import Objects, new_key
+from bgone.traces.context import read_text
+from bgone.traces.spans import Passing, Traces
 
 if TYPE_CHECKING:  # with the database's libraries, which a server without one does not load
     from bgone.jobs.durable import DurableBook
@@ -66,8 +69,9 @@ class _Asked:
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """What is kept with the job: also where links lead, for whoever tells of its end."""
-        return {**self.order.notes, BASE_URL: self.context.base_url}
+        """What is kept with the job: also where links lead, for whoever tells of its end, and of which trace it is."""
+        trace = {TRACE: self.call.trace} if self.call.trace else {}
+        return {**self.order.notes, BASE_URL: self.context.base_url, **trace}
 
 
 class Desk:
@@ -141,12 +145,21 @@ class Desk:
         await self._studio.check(order)
         call = replace(call, request_id=new_id())
         asked = _Asked(does, order, call, price, preview, context(None), idempotency_key)
-        pending = None
+        wait_s = does.wait_s(order, self._job_wait_s)
+        try:
+            return await self._taken(asked, wait_s, context)
+        except asyncio.CancelledError:
+            # Who waits for the end and hangs up was never told a name, and will not come back for the picture.
+            if wait_s > _OVER_S and not idempotency_key:
+                await asyncio.shield(self._book.cancel(call.request_id))
+            raise
+
+    async def _taken(self, asked: _Asked, wait_s: float, context: Callable[[Caller | None], Context]) -> Info:
+        does, call, pending = asked.does, asked.call, None
         if self._outlives:
-            job = await self._take_for_good(asked)
+            job = await self._take_for_good(asked, waits=wait_s > 0)
         else:
             job, pending = await self._take(asked)
-        wait_s = does.wait_s(order, self._job_wait_s)
         caller = None
         if wait_s > 0:
             job = await self._book.wait(job.id, min(wait_s, _OVER_S))
@@ -177,7 +190,7 @@ class Desk:
             raise
         return job, pending
 
-    async def _take_for_good(self, asked: _Asked) -> Job:
+    async def _take_for_good(self, asked: _Asked, *, waits: bool) -> Job:
         """Into a book in the database: hold and job, then charge and end, are one transaction each."""
         call = asked.call
         assert not isinstance(self._book, JobBook)
@@ -190,6 +203,7 @@ class Desk:
             asked.price,
             idempotency_key=asked.idempotency_key,
             pay=self._gate.pay(call, asked.price, preview=asked.preview),
+            waits=waits,
         )
 
     async def settle(self, job: Job) -> None:
@@ -223,7 +237,7 @@ class Desk:
         tell = self._webhook_of(job.dialect)
         if tell is not None and (url := job.notes.get("webhook_url")):
             body = tell(job, Context(job.id, base_url=base_url, link=link))
-            await self._webhooks.send(job.id, url, orjson.dumps(body), job.owner)
+            await self._webhooks.send(job.id, url, orjson.dumps(body), job.owner, job.notes.get(TRACE, ""))
         result = job.result
         await self._webhooks.announce(job, link(result, f"{job.id}{result.suffix}", LINK_S) if result else None)
 
@@ -239,6 +253,10 @@ class Desk:
     async def find_many(self, job_ids: Sequence[str]) -> Mapping[str, Job]:
         """Those of these jobs that are known, by id."""
         return await self._book.find_many(job_ids)
+
+    async def any_open(self, job_ids: Sequence[str]) -> bool:
+        """Whether one of these jobs is not over."""
+        return await self._book.any_open(job_ids)
 
     async def cancel(self, job_id: str) -> Job | None:
         """End a job that is not over; what it holds is given back."""
@@ -260,8 +278,19 @@ class Desk:
     async def show_all(self, does: ShowAll, dialect: str, context: Context) -> Info:
         """A page of the caller's jobs, newest first."""
         page = does.parse(context.query)
-        jobs = await self._book.list(context.caller.account.id, dialect, page.limit, page.offset)
+        of = None if does.of_all else dialect
+        jobs = await self._book.list(context.caller.account.id, of, page.limit, page.offset)
         return does.render(tuple(jobs), page, context)
+
+    async def forget(self, does: Forget, identity: str, context: Context) -> Info:
+        """Remove one job of the caller's, with all that is kept of it.
+
+        Raises:
+            job_not_found, job_forbidden: As for ``show``.
+        """
+        job = await self._own(does.read_id(identity), context)
+        await self._book.delete(job.owner, job.id)
+        return does.render(job, context)
 
     async def download(self, does: Download, identity: str, context: Context) -> Order:
         """The order that writes a finished job's picture anew.
@@ -331,24 +360,44 @@ class Desk:
 
 
 @asynccontextmanager
-async def make_picture(studio: Studio, order: Order) -> AsyncIterator[Made]:
+async def make_picture(
+    studio: Studio, order: Order, metrics: Metrics | None = None, traces: Traces | None = None
+) -> AsyncIterator[Made]:
     """What the job book makes pictures by: the studio's walk, its memory given back at the end.
+
+    Args:
+        studio: Makes them.
+        order: Whose notes are the job's.
+        metrics: Counts.
+        traces: Where a span of the work goes, in the trace of the request that brought the job.
 
     Raises:
         ApiError: As ``Studio.make`` and the reading of its spool do.
     """
-    holding = studio.budget.open(studio.seats.retry_after_s())
+    holding, timings = studio.budget.open(studio.seats.retry_after_s()), Timings()
+    span = (traces or Passing()).begin("job", "consumer", read_text(order.notes.get(TRACE, "")), {})
     try:
         if isinstance(order.source, Upload):
             holding.grow(len(order.source.data))
-        result = await studio.make(order, holding, Timings())
+        result = await studio.make(order, holding, timings)
+        span.facts["bgone.pixels"] = pixels = result.photo_width * result.photo_height
+        if metrics is not None:
+            metrics.pixels.inc(pixels)
         try:
             suffix = FORMATS[result.format].suffix
             yield Made(result.spool.pieces(), result.media_type, suffix, result.width, result.height, result.subject)
         finally:
             result.spool.close()
+    except ApiError as error:
+        span.error = error.kind
+        raise
     finally:
+        if metrics is not None:
+            metrics.phases(timings.seconds)
+            metrics.estimate.observe(holding.held_bytes)
         holding.release()
+        span.phases = timings.spans
+        span.end()
 
 
 _WRITTEN = {"jpeg": "jpg", "heif": "avif"}

@@ -21,7 +21,7 @@ import structlog
 
 from bgone.errors import ApiError, internal, overloaded
 from bgone.imaging.geometry import Box
-from bgone.jobs.job import Failure, Job, State, Stored
+from bgone.jobs.job import Failure, Job, State, Stored, Waiting
 from bgone.pipeline.order import Order, PictureGround, Upload
 from bgone.storage.objects import Objects, new_key
 
@@ -148,6 +148,7 @@ class JobBook:
         *,
         idempotency_key: str = "",
         pay: object = None,
+        waits: bool = False,
     ) -> Job:
         """Take an order; its work begins when a place is free.
 
@@ -161,6 +162,7 @@ class JobBook:
             idempotency_key: The client's name for this call: as long as the job that it named is known, the same
                 owner's same name is the same job.
             pay: As for ``DurableBook``; where no database is, nothing costs anything, and it is not asked.
+            waits: As for ``DurableBook``; here it changes nothing.
 
         Raises:
             overloaded: Too many jobs, or too many bytes of them, wait.
@@ -193,6 +195,10 @@ class JobBook:
         """Those of these jobs that are known, by id."""
         return {job_id: self._entries[job_id].job for job_id in job_ids if job_id in self._entries}
 
+    async def any_open(self, job_ids: Iterable[str]) -> bool:
+        """Whether one of these jobs is not over."""
+        return any(job_id in self._open for job_id in job_ids)
+
     async def wait(self, job_id: str, seconds: float) -> Job:
         """A job when it is over, or as it stands after ``seconds`` (0: at once; ``inf``: no limit).
 
@@ -206,15 +212,25 @@ class JobBook:
                     await entry.over.wait()
         return entry.job
 
-    async def list(self, owner: str, dialect: str, limit: int, offset: int = 0) -> tuple[Job, ...]:
-        """An owner's jobs of one dialect, newest first, ``limit`` of them from ``offset`` on."""
+    async def list(self, owner: str, dialect: str | None, limit: int, offset: int = 0) -> tuple[Job, ...]:
+        """An owner's jobs of one dialect, or of all, newest first, ``limit`` of them from ``offset`` on."""
         jobs = (entry.job for entry in reversed(self._entries.values()))
-        own = (job for job in jobs if job.owner == owner and job.dialect == dialect)
+        own = (job for job in jobs if job.owner == owner and dialect in (None, job.dialect))
         return tuple(islice(own, offset, offset + limit))
 
     async def counts(self, owner: str, dialect: str) -> Mapping[State, int]:
         """How many of an owner's jobs of one dialect are in each state; states without any are left out."""
         return dict(+self._counts.get((owner, dialect), Counter()))
+
+    async def waiting(self) -> Waiting:
+        """Jobs that are not begun, everybody's."""
+        taken_at = [entry.job.created_at for entry in self._open.values() if entry.job.state == "queued"]
+        return Waiting(len(taken_at), min(taken_at, default=None))
+
+    @property
+    def running(self) -> int:
+        """Jobs being made."""
+        return sum(entry.job.state == "running" for entry in self._open.values())
 
     # --- ending otherwise ---------------------------------------------------------------------------------------
 
@@ -250,7 +266,8 @@ class JobBook:
         try:
             async with self._places:
                 self._move(entry, replace(job, state="running"))
-                result = await self._patiently(lambda: self._once(order))
+                # With the job's notes, which say more than the order's.
+                result = await self._patiently(lambda: self._once(replace(order, notes=job.notes)))
             end = replace(job, state="done", result=result)
             await self._settled(end, result)
         except ApiError as error:

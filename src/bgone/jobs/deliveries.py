@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
+from bgone.jobs.job import Waiting
+
 State = Literal["waiting", "delivered", "failed"]
 TRIES_KEPT = 20  # in the log of one delivery: two rounds by the schedule
 
@@ -63,6 +65,7 @@ class Delivery:
         used: Tries of the schedule that are used up.
         claim: How often it was taken for a try.
         tries: The latest ones, oldest first.
+        trace: Which trace it belongs to, as ``TraceContext.text``; empty for none.
     """
 
     id: str
@@ -78,6 +81,7 @@ class Delivery:
     used: int = 0
     claim: int = 0
     tries: tuple[Try, ...] = ()
+    trace: str = ""
 
     @property
     def host(self) -> str:
@@ -224,6 +228,9 @@ class Deliveries(Protocol):
     async def next_due(self) -> datetime | None:
         """When the next one is due."""
 
+    async def waiting(self) -> Waiting:
+        """What is neither delivered nor given up, and when the first of it is due; one under way is due later."""
+
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """What was to be told of a job, oldest first."""
 
@@ -298,6 +305,11 @@ class MemoryDeliveries:
         """See ``Deliveries``."""
         return min((one.due_at for one in self._kept.values() if one.due_at is not None), default=None)
 
+    async def waiting(self) -> Waiting:
+        """See ``Deliveries``."""
+        due = [one.due_at for one in self._kept.values() if one.due_at is not None]
+        return Waiting(len(due), min(due, default=None))
+
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """See ``Deliveries``."""
         return [one for one in self._kept.values() if one.job_id == job_id]
@@ -310,7 +322,10 @@ class MemoryDeliveries:
         """See ``Deliveries``."""
         found = await self.of_job(job_id)
         for one in found:
-            self._health.pop(one.endpoint, None)
+            parked = self._health.pop(one.endpoint, HEALTHY)
+            for other in [other for other in self._kept.values() if parked.parked_until is not None]:
+                if other.endpoint == one.endpoint and other.due_at == parked.parked_until:
+                    self._put(replace(other, due_at=now))
             self._put(again(one, self.rules, now))
         return len(found)
 

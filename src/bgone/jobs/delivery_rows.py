@@ -23,6 +23,7 @@ from bgone.jobs.deliveries import (
     verdict,
 )
 from bgone.jobs.hooks import Hook, new_secret
+from bgone.jobs.job import Waiting
 from bgone.storage.database import Database
 from bgone.storage.tables import deliveries, hooks, receivers
 
@@ -59,6 +60,12 @@ class TableDeliveries:
         found: datetime | None = await self._db.query(lambda link: link.execute(asked).scalar())
         return found
 
+    async def waiting(self) -> Waiting:
+        """See ``Deliveries``."""
+        asked = select(func.count(), func.min(deliveries.c.due_at)).where(deliveries.c.due_at.is_not(None))
+        count, since = await self._db.query(lambda link: link.execute(asked).one())
+        return Waiting(count, since)
+
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """See ``Deliveries``."""
         if not job_id.isprintable():  # PostgreSQL has no text with NUL in it
@@ -68,7 +75,15 @@ class TableDeliveries:
 
     async def recent(self, most: int) -> Sequence[Delivery]:
         """See ``Deliveries``."""
-        asked = select(deliveries).order_by(deliveries.c.created_at.desc()).limit(most)
+        return await self.newest(most)
+
+    async def newest(self, most: int, owner: str = "", state: str = "", skip: int = 0) -> Sequence[Delivery]:
+        """The newest first, without the first ``skip``; of one owner and in one state where these are said."""
+        asked = select(deliveries).order_by(deliveries.c.created_at.desc(), deliveries.c.id).limit(most).offset(skip)
+        if owner:
+            asked = asked.where(deliveries.c.owner == owner)
+        if state:
+            asked = asked.where(deliveries.c.state == state)
         return [_delivery(row) for row in await self._db.query(lambda link: link.execute(asked).all())]
 
     async def redeliver(self, job_id: str, now: datetime) -> int:
@@ -120,7 +135,7 @@ class TableDeliveries:
         asked = select(deliveries).where(deliveries.c.job_id == job_id).with_for_update()
         found = [_delivery(row) for row in link.execute(asked).all()]
         for one in found:
-            _put_health(link, one.endpoint, HEALTHY)
+            _unpark(link, one.endpoint, now)
             _put(link, again(one, self.rules, now))
         return len(found)
 
@@ -176,6 +191,15 @@ def _park(link: Connection, one: Delivery, parked_until: datetime, now: datetime
     link.execute(update(deliveries).where(*others, deliveries.c.give_up_at >= parked_until).values(due_at=parked_until))
 
 
+def _unpark(link: Connection, endpoint: str, now: datetime) -> None:
+    """Believe that a receiver is there again: what waited for the end of its parking is due."""
+    parked_until = _health(link, endpoint).parked_until
+    _put_health(link, endpoint, HEALTHY)
+    waiting = update(deliveries).where(deliveries.c.endpoint == endpoint, deliveries.c.due_at == parked_until)
+    if parked_until is not None:
+        link.execute(waiting.values(due_at=now))
+
+
 def _health(link: Connection, endpoint: str) -> Health:
     row = link.execute(select(receivers).where(receivers.c.id == endpoint)).first()
     return HEALTHY if row is None else Health(row.failures, row.parked_until)
@@ -208,6 +232,7 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "used": delivery.used,
         "claim": delivery.claim,
         "tries": json.dumps(tries),
+        "trace": delivery.trace,
     }
 
 
@@ -227,4 +252,5 @@ def _delivery(row: Row[Any]) -> Delivery:
         used=row.used,
         claim=row.claim,
         tries=tries,
+        trace=row.trace,
     )

@@ -15,34 +15,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bgone.errors import ApiError, internal, invalid_option, overloaded
+from bgone.errors import ApiError, invalid_option, overloaded
 from bgone.jobs.book import Make
 from bgone.jobs.endings import KEPT_KEY_S, Endings, Settle
-from bgone.jobs.job import Failure, Job, State, Stored
-from bgone.jobs.orders import from_json, to_json, with_sources
+from bgone.jobs.job import Job, State, Waiting
+from bgone.jobs.making import DurableLimits, Making, unbroken
+from bgone.jobs.orders import to_json, with_sources
+from bgone.jobs.pace import Pace
 from bgone.jobs.queue import Queue, utc_now
-from bgone.jobs.records import ADD, BEGIN, COUNT_WAITING, GET, PUT_BACK, job_of, result_key, row_of
+from bgone.jobs.records import ADD, COUNT_WAITING, FIRST_WAITING, GET, HELD, IS_OPEN, job_of, row_of
+from bgone.jobs.waiters import Waiters
 from bgone.pipeline.order import Order, Source, StoredPicture, Upload
 from bgone.storage.database import Database
 from bgone.storage.objects import Objects, new_key
 from bgone.storage.tables import jobs
 
-T = TypeVar("T")
-
-LOOK_S = 0.2  # how often jobs that somebody waits for are looked at
 COUNT_S = 1.0  # how old the number of waiting jobs may be
 _SOME = 200  # ids of one question
 
@@ -50,31 +49,6 @@ Also = Callable[[Connection, str], None]
 """What is written with a hold, in its transaction: (connection, slip)."""
 Pay = Callable[[Also], Awaitable[object]]
 """Sets a price aside, and runs what it is given in the same transaction. Raises ``ApiError`` where that cannot be."""
-
-
-@dataclass(frozen=True, slots=True)
-class DurableLimits:
-    """How much is taken, tried and kept.
-
-    Attributes:
-        running: Jobs made at one time by this process.
-        waiting: Jobs that may wait, all processes' together; more are refused.
-        ttl_s: How long a job that is over, and its result, are kept.
-        expire_s: A job that was not begun after so long is given up.
-        tries: How often work that fails by accident, or takes its process along, is begun.
-        patience_s: How long a job holds its place while the studio is overloaded; then it goes back to the queue.
-        pause_s: Longest pause between two tries meanwhile.
-        again_s: Before the second try; doubled for each further one, each shortened by up to a half by chance.
-    """
-
-    running: int = 1
-    waiting: int = 100_000
-    ttl_s: float = 86_400
-    expire_s: float = 86_400
-    tries: int = 3
-    patience_s: float = 300
-    pause_s: float = 5
-    again_s: float = 2
 
 
 class DurableBook:
@@ -91,6 +65,7 @@ class DurableBook:
         settle: Charges or gives back what a job holds, in the transaction that ends it.
         now: The clock, UTC.
         works: Whether this process makes pictures, or takes and shows jobs only.
+        pace: Of what is done behind.
     """
 
     def __init__(
@@ -105,6 +80,7 @@ class DurableBook:
         now: Callable[[], datetime] = utc_now,
         *,
         works: bool = True,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
         self.limits = limits or DurableLimits()
         self._db = db
@@ -113,8 +89,9 @@ class DurableBook:
         self._objects = objects
         self._now = now
         self._works = works
-        self._making: dict[str, asyncio.Task[Stored]] = {}
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._pace = pace
+        self._waiters = Waiters(db)
+        self._held: set[str] = set()  # jobs that were begun with the call that brought them
         self._counted = (-math.inf, 0)  # when, how many wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("bgone.job")
@@ -124,19 +101,23 @@ class DurableBook:
             objects,
             settle,
             on_end,
-            over=self._is_over,
+            over=self._waiters.tell,
             start=self._start,
             now=now,
             ttl_s=self.limits.ttl_s,
             expire_s=self.limits.expire_s,
+            close_s=pace.close_s,
         )
+        places = asyncio.Semaphore(self.limits.running)
+        self._making = Making(db, make, objects, self._endings, self.limits, now, places)
 
     def start(self) -> None:
         """Begin to work, and to hear of jobs that end elsewhere."""
         if self._works:
-            self._start(self._queue.work(self._perform, self.limits.running), "jobs")
-        self._start(self._queue.listen(self._is_over), "listen for jobs")
-        self._start(self._look(), "look for jobs")
+            self._start(self._queue.work(self._making.in_turn, self.limits.running), "jobs")
+        self._start(self._queue.listen(self._waiters.hear), "listen for jobs")
+        self._start(self._waiters.look(), "look for jobs")
+        self._start(self._tidy(), "tell of ends")
 
     async def aclose(self) -> None:
         """Stop; what is under way goes back to the queue."""
@@ -158,6 +139,7 @@ class DurableBook:
         *,
         idempotency_key: str = "",
         pay: Pay | None = None,
+        waits: bool = False,
     ) -> Job:
         """Take an order: when this returns, it is kept, and paid for or will never be.
 
@@ -171,6 +153,7 @@ class DurableBook:
             idempotency_key: The client's name for this call; within 24 h the same owner's same name is the same job,
                 which is answered as it stands and paid for once.
             pay: Sets the price aside.
+            waits: Somebody waits for its end: where a place is free here, its work is begun in the same transaction.
 
         Raises:
             overloaded: Too many jobs wait, or the database is away.
@@ -181,32 +164,73 @@ class DurableBook:
         if idempotency_key and (earlier := await self._earlier(owner, idempotency_key, named)) is not None:
             return earlier
         await self._check_room()
-        order, kept = await self._keep(order)
+        stored, kept = await self._keep(order)
         job = Job(job_id, dialect, owner, "queued", self._now(), price=price, notes=dict(notes))
-        row = {
-            **row_of(job, to_json(order), kept),
-            "idempotency_key": idempotency_key or None,
-            "fingerprint": named,
-        }
+        row = {**row_of(job, to_json(stored), kept), "idempotency_key": idempotency_key or None, "fingerprint": named}
+        pay = pay or self._free
+        places = self._making.places
+        held = waits and self._works and self._queue.can_hold and not places.locked()
+        if held:
+            await places.acquire()
+        taking = self._take_held(row, order, pay) if held else self._take_queued(row, pay)
         try:
-            await _unbroken((pay or self._free)(partial(self._take, row)))
+            return await self._taken(taking, kept, job)
         except IntegrityError:
-            await self._endings.remove(kept)
             # Somebody was faster with the same key.
             earlier = await self._earlier(owner, idempotency_key, named) if idempotency_key else None
             if earlier is None:
                 raise
             return earlier
-        except Exception:
-            await self._endings.remove(kept)
-            raise
-        # Whoever was cancelled meanwhile does not come here: the job may have been taken, and its end tidies up.
-        self._queue.wake()
+
+    async def _taken(self, taking: Awaitable[None], kept: Sequence[str], job: Job) -> Job:
+        """The job, once it is taken, whether or not somebody still wants to know; else its pictures are removed."""
+
+        async def take() -> None:
+            try:
+                await taking
+            except ApiError as error:
+                # Where the database was lost on the way it may have been taken: what belongs to no job is swept.
+                if error.kind != "overloaded":
+                    await self._endings.remove(kept)
+                raise
+            except Exception:
+                await self._endings.remove(kept)
+                raise
+
+        await unbroken(take())
         return job
 
-    def _take(self, row: Mapping[str, Any], connection: Connection, slip: str) -> None:
-        rank = connection.execute(ADD, {**row, "slip": slip, "owner_": row["owner"]}).scalar_one()
-        self._queue.enqueue(connection, row["id"], rank, row["created_at"])
+    async def _take_queued(self, row: Mapping[str, Any], pay: Pay) -> None:
+        def add(connection: Connection, slip: str) -> None:
+            rank = connection.execute(ADD, {**row, "slip": slip, "owner_": row["owner"]}).scalar_one()
+            self._queue.enqueue(connection, row["id"], rank, row["created_at"])
+
+        await pay(add)
+        self._queue.wake()
+
+    async def _take_held(self, row: Mapping[str, Any], order: Order, pay: Pay) -> None:
+        """Take it and begin its work, in the place that is ours."""
+        begun: list[Row[Any]] = []
+
+        def add(connection: Connection, slip: str) -> None:
+            values = {**row, "slip": slip, "owner_": row["owner"], "state": "running", "fence": 1, "tries": 1}
+            begun[:] = [connection.execute(HELD, values).one()]
+            self._queue.hold(connection, row["id"], begun[0].rank)
+
+        try:
+            await pay(add)
+        except BaseException:
+            self._making.places.release()
+            raise
+        self._held.add(row["id"])
+        self._queue.perform_held(row["id"], partial(self._work_held, begun[0], order))
+
+    async def _work_held(self, row: Row[Any], order: Order, _job_id: str) -> datetime | None:
+        try:
+            return await self._making.work(row, order)
+        finally:
+            self._held.discard(row.id)
+            self._making.places.release()
 
     async def _free(self, also: Also) -> None:
         await self._db.write(lambda connection: also(connection, ""))
@@ -256,7 +280,7 @@ class DurableBook:
 
     async def get(self, job_id: str) -> Job | None:
         """What is known of a job; None for one that never was or is forgotten."""
-        row = await self._db.query(lambda connection: connection.execute(GET, {"id_": job_id}).first())
+        row = await self._row(job_id)
         return job_of(row) if row is not None and self._is_known(row) else None
 
     async def find_many(self, job_ids: Iterable[str]) -> Mapping[str, Job]:
@@ -266,31 +290,36 @@ class DurableBook:
         rows = await self._db.query(lambda link: [row for part in parts for row in link.execute(part)])
         return {row.id: job_of(row) for row in rows if self._is_known(row)}
 
+    async def any_open(self, job_ids: Iterable[str]) -> bool:
+        """Whether one of these jobs is not over; the first are looked at first."""
+        ids = [*job_ids]
+        for at in range(0, len(ids), _SOME):
+            some = select(jobs.c.id).where(jobs.c.id.in_(ids[at : at + _SOME]), IS_OPEN).limit(1)
+            if await self._db.query(lambda link, some=some: link.execute(some).first()):  # type: ignore[misc]
+                return True
+        return False
+
     async def wait(self, job_id: str, seconds: float) -> Job:
         """A job when it is over, or as it stands after ``seconds`` (0: at once; ``inf``: no limit).
 
         Raises:
             KeyError: There is no such job.
         """
-        over = asyncio.Event()
-        self._waiters.setdefault(job_id, set()).add(over)
-        try:
-            job = await self._known(job_id)
-            if seconds > 0 and not job.is_over:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                        await over.wait()
+        with self._waiters.waiter(job_id) as over:
+            if seconds <= 0 or job_id not in self._held:
                 job = await self._known(job_id)
-            return job
-        finally:
-            waiters = self._waiters[job_id]
-            waiters.discard(over)
-            if not waiters:
-                del self._waiters[job_id]
+                if seconds <= 0 or job.is_over:
+                    return job
+            ended = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                    ended = await over
+            return ended or await self._known(job_id)
 
-    async def list(self, owner: str, dialect: str, limit: int, offset: int = 0) -> tuple[Job, ...]:
-        """An owner's jobs of one dialect, newest first, ``limit`` of them from ``offset`` on."""
-        page = select(jobs).where(jobs.c.owner == owner, jobs.c.dialect == dialect, self._all_known())
+    async def list(self, owner: str, dialect: str | None, limit: int, offset: int = 0) -> tuple[Job, ...]:
+        """An owner's jobs of one dialect, or of all, newest first, ``limit`` of them from ``offset`` on."""
+        page = select(jobs).where(jobs.c.owner == owner, self._all_known())
+        page = page if dialect is None else page.where(jobs.c.dialect == dialect)
         page = page.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit).offset(offset)
         return tuple(job_of(row) for row in await self._db.query(lambda link: link.execute(page).all()))
 
@@ -300,6 +329,25 @@ class DurableBook:
         counted = counted.where(self._all_known()).group_by(jobs.c.state)
         rows = await self._db.query(lambda connection: connection.execute(counted).all())
         return {state: number for state, number in rows}  # noqa: C416 - a row is no pair to the type checker
+
+    async def waiting(self) -> Waiting:
+        """Jobs that nobody has begun, of all processes and everybody's."""
+
+        def look(connection: Connection) -> Waiting:
+            count = connection.execute(COUNT_WAITING).scalar_one()
+            return Waiting(count, connection.execute(FIRST_WAITING).scalar() if count else None)
+
+        return await self._db.query(look)
+
+    @property
+    def running(self) -> int:
+        """Jobs being made by this process."""
+        return len(self._making.under_way)
+
+    async def _row(self, job_id: str) -> Row[Any] | None:
+        if not job_id.isalnum():  # PostgreSQL has no text with NUL in it
+            return None
+        return await self._db.query(lambda connection: connection.execute(GET, {"id_": job_id}).first())
 
     async def _known(self, job_id: str) -> Job:
         job = await self.get(job_id)
@@ -313,118 +361,16 @@ class DurableBook:
     def _all_known(self) -> Any:
         return or_(jobs.c.finished_at.is_(None), jobs.c.finished_at > self._endings.forgotten_before)
 
-    def _is_over(self, job_id: str) -> None:
-        for waiter in self._waiters.get(job_id, ()):
-            waiter.set()
-
-    async def _look(self) -> None:
-        """Find jobs that somebody here waits for and that ended elsewhere, whatever was or was not announced."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            if ids := [job_id for job_id, waiters in self._waiters.items() if waiters]:
-                ended = select(jobs.c.id).where(jobs.c.id.in_(ids), jobs.c.finished_at.is_not(None))
-                with suppress(ApiError):  # the database is away: the next look
-                    for job_id in await self._db.query(lambda link, ended=ended: link.execute(ended).scalars().all()):  # type: ignore[misc]
-                        self._is_over(job_id)
-
-    # --- the work -----------------------------------------------------------------------------------------------
-
-    async def _perform(self, job_id: str) -> datetime | None:
-        """What the queue hands out ids for: see ``Perform``."""
-        beginning = asyncio.ensure_future(self._begin(job_id))
-        try:
-            row = await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            if (row := await beginning) is not None:
-                await self._put_back(row, row.tries - 1)
-            raise
-        if row is None:
-            return None
-        if row.created_at <= self._now() - timedelta(seconds=self.limits.expire_s):
-            await self._endings.end(row, "expired")
-            return None
-        if row.tries > self.limits.tries:
-            self._log.error("job took its workers along", job=job_id, tries=row.tries - 1)
-            await self._endings.end(row, "failed", failure=_accident())
-            return None
-        making = self._making[job_id] = asyncio.create_task(self._made(row), name=f"make {job_id}")
-        try:
-            result = await making
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():
-                return None  # by ``cancel``: the job is over
-            await _unbroken(self._put_back(row, row.tries - 1))
-            raise
-        except ApiError as error:
-            return await self._failed(row, error)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, whoever polls must hear of an end
-            return await self._stumbled(row, error)
-        finally:
-            if self._making.get(job_id) is making:
-                del self._making[job_id]
-        await _unbroken(self._endings.end(row, "done", result))
-        return None
-
-    async def _begin(self, job_id: str) -> Row[Any] | None:
-        return await self._db.write(lambda connection: connection.execute(BEGIN, {"id_": job_id}).first())
-
-    async def _made(self, row: Row[Any]) -> Stored:
-        """Make and store; a studio that is full of requests that cannot wait is asked again."""
-        order = await with_sources(from_json(row.recipe), self._fetch)
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self.limits.patience_s
-        key = result_key(row.secret, row.fence)
-        while True:
-            try:
-                async with self._make(order) as made:
-                    size = await self._objects.put(key, made.pieces, made.media_type)
-                    return Stored(key, made.media_type, made.suffix, size, made.width, made.height, made.subject)
-            except ApiError as error:
-                if error.kind != "overloaded" or loop.time() >= give_up_at:
-                    raise
-                await asyncio.sleep(_jittered(min(self.limits.pause_s, error.retry_after_s or 1)))
-
-    async def _fetch(self, source: Source) -> Source:
-        return Upload(await self._objects.get(source.key)) if isinstance(source, StoredPicture) else source
-
-    async def _failed(self, row: Row[Any], error: ApiError) -> datetime | None:
-        if error.kind == "internal":
-            return await self._stumbled(row, error)
-        if error.kind == "overloaded":
-            # Not the picture's fault: as often as it takes, until the job expires.
-            return await self._again(row, row.tries - 1, self.limits.patience_s / 10)
-        self._log.info("job failed", job=row.id, error=error.kind, detail=error.detail)
-        await self._endings.end(row, "failed", failure=Failure(error.kind, error.message))
-        return None
-
-    async def _stumbled(self, row: Row[Any], error: Exception) -> datetime | None:
-        self._log.error("job failed", job=row.id, tries=row.tries, exc_info=error)
-        if row.tries < self.limits.tries:
-            return await self._again(row, row.tries, self.limits.again_s * 2 ** (row.tries - 1))
-        await self._endings.end(row, "failed", failure=_accident())
-        return None
-
-    async def _again(self, row: Row[Any], tries: int, pause_s: float) -> datetime | None:
-        at = self._now() + timedelta(seconds=_jittered(pause_s))
-        return at if await self._put_back(row, tries) else None
-
-    async def _put_back(self, row: Row[Any], tries: int) -> bool:
-        """Whether the job was still ours."""
-        values = {"id_": row.id, "fence_": row.fence, "tries_": tries}
-        return (await self._endings.insist(lambda connection: connection.execute(PUT_BACK, values).rowcount)) == 1
-
     # --- the end ------------------------------------------------------------------------------------------------
 
     async def cancel(self, job_id: str) -> Job | None:
         """End a job that is not over; what it holds is given back. What is known of it, or None."""
-        row = await self._db.query(lambda connection: connection.execute(GET, {"id_": job_id}).first())
+        row = await self._row(job_id)
         if row is None or not self._is_known(row):
             return None
         if not job_of(row).is_over:
-            await _unbroken(self._endings.end(row, "cancelled", fenced=False))
-            if making := self._making.get(job_id):
-                making.cancel()
+            await unbroken(self._endings.end(row, "cancelled", fenced=False))
+            self._making.cancel(job_id)
         return await self.get(job_id)
 
     async def delete(self, owner: str, job_id: str) -> bool:
@@ -433,7 +379,7 @@ class DurableBook:
         if job is None or job.owner != owner:
             return False
         await self.cancel(job_id)
-        row = await self._db.query(lambda connection: connection.execute(GET, {"id_": job_id}).first())
+        row = await self._row(job_id)
         if row is not None:
             if row.close_at is not None:
                 await self._endings.close(row)
@@ -446,6 +392,14 @@ class DurableBook:
         To be called every few minutes; by several processes at once, if need be.
         """
         await self._endings.sweep()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(self._pace.tidy_s)
+            try:
+                await self._endings.close_left()
+            except Exception as error:  # noqa: BLE001 - a database or a store that is away for a while must not end it
+                self._log.warning("ends not told", detail=repr(error))
 
     # --- tasks --------------------------------------------------------------------------------------------------
 
@@ -460,10 +414,6 @@ class DurableBook:
             self._log.error("task failed", task=task.get_name(), exc_info=error)
 
 
-def _accident() -> Failure:
-    return Failure("internal", internal("").message)
-
-
 async def _fingerprint(dialect: str, order: Order) -> str:
     """The same for the same order with the same pictures."""
 
@@ -474,18 +424,3 @@ async def _fingerprint(dialect: str, order: Order) -> str:
 
     plain = to_json(await with_sources(order, digest))
     return hashlib.sha256(f"{dialect} {plain}".encode()).hexdigest()
-
-
-def _jittered(pause_s: float) -> float:
-    return pause_s * random.uniform(0.5, 1)  # noqa: S311 - so that not all come back at once
-
-
-async def _unbroken(work: Awaitable[T]) -> T:
-    """Wait for ``work`` to end, cancelled or not."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await task
-        raise

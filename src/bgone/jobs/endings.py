@@ -25,11 +25,10 @@ from bgone.storage.tables import jobs
 T = TypeVar("T")
 
 KEPT_KEY_S = 86_400.0  # how long an Idempotency-Key is honoured
-CLOSE_S = 60.0  # after so long somebody else does what follows a job's end
 _SOME = 200  # rows of one step of a sweep
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # while the database is away and a job wants to end
 
-Settle = Callable[[Connection, str, Job], None]
+Settle = Callable[[Connection, str, Job], object]
 """Charges or gives back by a slip, for a job that is over, in the transaction that ends it. May raise ``ApiError``."""
 
 
@@ -52,11 +51,12 @@ class Endings:
         objects: Where their pictures are.
         settle: Charges or gives back what a job holds.
         on_end: Hears of every job that is over.
-        over: Hears at once, by id: for those who wait.
+        over: Hears at once: for those who wait.
         start: Runs something beside.
         now: The clock, UTC.
         ttl_s: How long a job that is over is kept.
         expire_s: How long one may wait.
+        close_s: After so long somebody else does what follows an end.
     """
 
     db: Database
@@ -64,11 +64,12 @@ class Endings:
     objects: Objects
     settle: Settle | None
     on_end: Callable[[Job], Coroutine[None, None, None]] | None
-    over: Callable[[str], None]
+    over: Callable[[Job], None]
     start: Callable[[Coroutine[None, None, None], str], None]
     now: Callable[[], datetime]
     ttl_s: float
     expire_s: float
+    close_s: float
 
     @property
     def forgotten_before(self) -> datetime:
@@ -104,7 +105,7 @@ class Endings:
             failure = Failure(refused.error.kind, refused.error.message)
             ended = await self.insist(partial(self._book, row, "failed", None, failure, fenced=fenced))
         if ended is not None:
-            self.over(row.id)
+            self.over(job_of(ended))
             self.start(self.close(ended), f"end of job {row.id}")
         elif result is not None:
             await self.remove([result.key])
@@ -130,7 +131,7 @@ class Endings:
             "result": as_json(result),
             "failure": as_json(failure),
             "price": row.price if state == "done" else str(NOTHING),
-            "close_at": now + timedelta(seconds=CLOSE_S),
+            "close_at": now + timedelta(seconds=self.close_s),
         }
         ended = connection.execute(update(jobs).where(*whose).values(end).returning(*jobs.c)).first()
         if ended is None:
@@ -177,7 +178,7 @@ class Endings:
         To be called every few minutes; by several processes at once, if need be.
         """
         await self._expire()
-        await self._close_left()
+        await self.close_left()
         await self._forget()
         await self.objects.sweep(self.ttl_s, keep=await self.db.query(self._in_use))
 
@@ -188,7 +189,8 @@ class Endings:
             for row in rows:
                 await self.end(row, "expired", fenced=False)
 
-    async def _close_left(self) -> None:
+    async def close_left(self) -> None:
+        """Tell of ends, and tidy up behind them, where the process that should have done so has died."""
         while rows := await self.db.write(self._claim_unclosed):
             for row in rows:
                 try:
@@ -201,7 +203,7 @@ class Endings:
         left = select(jobs.c.id).where(text("close_at IS NOT NULL"), jobs.c.close_at <= now).limit(_SOME)
         ids = connection.execute(left.with_for_update(skip_locked=True)).scalars().all()
         claimed = update(jobs).where(jobs.c.id.in_(ids), jobs.c.close_at <= now)
-        claimed = claimed.values(close_at=now + timedelta(seconds=CLOSE_S))
+        claimed = claimed.values(close_at=now + timedelta(seconds=self.close_s))
         return connection.execute(claimed.returning(*jobs.c)).all() if ids else ()
 
     async def _forget(self) -> None:

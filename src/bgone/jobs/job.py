@@ -11,6 +11,7 @@ from typing import Literal
 
 from bgone.imaging.geometry import Box
 
+TRACE = "trace"  # a job's note: which trace it belongs to
 State = Literal["queued", "running", "done", "failed", "cancelled", "expired"]
 
 
@@ -46,6 +47,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many wait, and since when the first of them does; None: nobody."""
+
+    count: int
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One order that is answered later.
 
@@ -77,6 +86,11 @@ class Job:
     def is_over(self) -> bool:
         """Nothing will change any more."""
         return self.state not in ("queued", "running")
+
+
+def read_id(text: str) -> str:
+    """Our id of a job as any dialect spells it: the last 32 hex digits, whatever stands before or between."""
+    return text.replace("-", "")[-32:].lower()
 
 
 def new_id() -> str:

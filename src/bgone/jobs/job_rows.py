@@ -24,6 +24,7 @@ _COLUMNS = (
     jobs.c.finished_at,
     jobs.c.price,
     jobs.c.failure,
+    jobs.c.close_at,
 )
 
 
@@ -41,6 +42,7 @@ class JobLine:
         finished_at: UTC, or None.
         price: Credits that were or will be charged.
         failure: Why there is no result.
+        is_told: It is over, and what follows an end has been done.
     """
 
     id: str
@@ -52,11 +54,12 @@ class JobLine:
     finished_at: datetime | None
     price: Decimal
     failure: Failure | None
+    is_told: bool = False
 
 
-async def newest_jobs(db: Database, most: int, owner: str = "", state: str = "") -> list[JobLine]:
-    """The newest first, of one owner and in one state where these are said."""
-    asked = select(*_COLUMNS).order_by(jobs.c.created_at.desc()).limit(most)
+async def newest_jobs(db: Database, most: int, owner: str = "", state: str = "", skip: int = 0) -> list[JobLine]:
+    """The newest first, without the first ``skip``; of one owner and in one state where these are said."""
+    asked = select(*_COLUMNS).order_by(jobs.c.created_at.desc(), jobs.c.id).limit(most).offset(skip)
     if owner:
         asked = asked.where(jobs.c.owner == owner)
     if state:
@@ -83,4 +86,5 @@ def _line(row: Any) -> JobLine:
         row.finished_at,
         Decimal(row.price),
         failure,
+        row.finished_at is not None and row.close_at is None,
     )

@@ -63,6 +63,7 @@ class LeaseQueue:
         self._mine = secrets.token_hex(8)  # this worker's name in its claims
         self._added = asyncio.Event()
         self._held: dict[str, asyncio.Task[None]] = {}
+        self._works = False
         self._log = structlog.get_logger("bgone.queue")
 
     # --- in the caller's transaction ----------------------------------------------------------------------------
@@ -70,6 +71,16 @@ class LeaseQueue:
     def enqueue(self, connection: Connection, job_id: str, priority: int, at: datetime) -> None:
         """See ``Queue``."""
         connection.execute(insert(job_queue), {"job_id": job_id, "priority": priority, "at": at})
+
+    @property
+    def can_hold(self) -> bool:
+        """See ``Queue``."""
+        return self._works
+
+    def hold(self, connection: Connection, job_id: str, priority: int) -> None:
+        """See ``Queue``: its lease begins now."""
+        leased = {"at": self._now() + self._lease, "claim": self._mine, "attempt": 1}
+        connection.execute(insert(job_queue), {"job_id": job_id, "priority": priority, **leased})
 
     def forget(self, connection: Connection, job_id: str) -> None:
         """See ``Queue``."""
@@ -95,6 +106,7 @@ class LeaseQueue:
     async def work(self, perform: Perform, places: int) -> None:
         """See ``Queue``."""
         free = asyncio.Semaphore(places)
+        self._works = True
         beating = asyncio.create_task(self._beat(), name="leases")
         try:
             while True:
@@ -106,11 +118,9 @@ class LeaseQueue:
                     if claimed is None:
                         free.release()
                 if claimed is not None:
-                    job_id, attempt = claimed
-                    task = asyncio.create_task(self._perform(perform, job_id, attempt), name=f"job {job_id}")
-                    self._held[job_id] = task
-                    task.add_done_callback(partial(self._left, job_id, free))
+                    self._begin(perform, *claimed).add_done_callback(lambda _: free.release())
         finally:
+            self._works = False
             for task in self._held.values():
                 task.cancel()
             await asyncio.gather(*self._held.values(), return_exceptions=True)
@@ -118,6 +128,12 @@ class LeaseQueue:
             await asyncio.gather(beating, return_exceptions=True)
             # One that was cancelled before its first step has put nothing back.
             await asyncio.shield(self._hand_back())
+
+    def perform_held(self, job_id: str, perform: Perform) -> None:
+        """See ``Queue``."""
+        task = self._begin(perform, job_id, 1)
+        if not self._works:  # stopped between the two
+            task.cancel()
 
     async def aclose(self) -> None:
         """See ``Queue``: the database is closed by whoever opened it."""
@@ -157,6 +173,12 @@ class LeaseQueue:
         row = await self._db.write(lambda connection: connection.execute(_CLAIM, values).first())
         return None if row is None else (row.job_id, row.attempt)
 
+    def _begin(self, perform: Perform, job_id: str, attempt: int) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._perform(perform, job_id, attempt), name=f"job {job_id}")
+        self._held[job_id] = task
+        task.add_done_callback(partial(self._left, job_id))
+        return task
+
     async def _perform(self, perform: Perform, job_id: str, attempt: int) -> None:
         again: datetime | None = self._now()  # handed back at once where the work is cancelled
         try:
@@ -180,9 +202,8 @@ class LeaseQueue:
             values = {"mine_": self._mine, "until": self._now()}
             await self._db.write(lambda connection: connection.execute(_PUT_ALL_BACK, values))
 
-    def _left(self, job_id: str, free: asyncio.Semaphore, task: asyncio.Task[None]) -> None:
+    def _left(self, job_id: str, task: asyncio.Task[None]) -> None:
         self._held.pop(job_id, None)
-        free.release()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("job left", job=job_id, exc_info=error)
 

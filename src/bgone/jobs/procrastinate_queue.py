@@ -1,7 +1,8 @@
 """The queue of PostgreSQL: procrastinate's, in the same database.
 
 Its task carries our job's id. Enqueued on our own connection it is part of our transaction; its workers are woken by
-NOTIFY and send heartbeats; what a dead one left is put back by whoever notices.
+NOTIFY and send heartbeats; what a dead one left is put back by whoever notices. Jobs that are begun with the call that
+brought them are rows of a worker as well, whose heartbeat is ours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from psycopg_pool import PoolTimeout
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
+from bgone.errors import ApiError
 from bgone.jobs.queue import LEASE_S, Perform
 from bgone.storage.database import Database
 
@@ -35,6 +37,15 @@ _CANCEL = text(
     "SELECT procrastinate_cancel_job_v1(id, false, true) FROM procrastinate_jobs "
     "WHERE queueing_lock = :job_id AND status = 'todo'"
 )
+_HOLD = text(
+    "INSERT INTO procrastinate_jobs (queue_name, task_name, priority, queueing_lock, args, status, worker_id) "
+    "VALUES (:queue, :task, :priority, :job_id, jsonb_build_object('job_id', CAST(:job_id AS text)), 'doing', "
+    "(SELECT id FROM procrastinate_workers WHERE id = :worker))"
+)
+_HELD = "FROM procrastinate_jobs WHERE queueing_lock = :job_id AND status = 'doing' AND worker_id = :worker"
+_LET_GO = text(f"DELETE {_HELD}")
+_PUT_BACK = text(f"SELECT procrastinate_retry_job_v2(id, CAST(:at AS timestamptz), NULL, NULL, NULL) {_HELD}")
+_BEAT = text("UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = :worker RETURNING id")
 _WAITING = text("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = :queue")
 _NOTIFY = text("SELECT pg_notify(:channel, :job_id)")
 # A queue that was empty when its table was last analysed is sorted as a whole for each job: 240 ms of 100,000. In the
@@ -84,6 +95,8 @@ class ProcrastinateQueue:
         enqueuing = App(connector=SyncPsycopgConnector())
         self._task = enqueuing.task(name=TASK, queue=QUEUE)(self._run)
         self._perform: Perform | None = None
+        self._worker: int | None = None  # of the jobs that are held
+        self._held: set[asyncio.Task[None]] = set()
         self._log = structlog.get_logger("bgone.queue")
 
     @classmethod
@@ -105,6 +118,16 @@ class ProcrastinateQueue:
             queueing_lock=job_id,
             schedule_at=at if at > datetime.now(UTC) else None,
         ).defer(job_id=job_id)
+
+    @property
+    def can_hold(self) -> bool:
+        """See ``Queue``."""
+        return self._worker is not None
+
+    def hold(self, connection: Connection, job_id: str, priority: int) -> None:
+        """See ``Queue``: not through procrastinate, which would wake every worker for it."""
+        held = {"queue": QUEUE, "task": TASK, "priority": max(-priority, _LEAST), "worker": self._worker}
+        connection.execute(_HOLD, {**held, "job_id": job_id})
 
     def forget(self, connection: Connection, job_id: str) -> None:
         """See ``Queue``: one that somebody performs is ended by its worker."""
@@ -158,8 +181,19 @@ class ProcrastinateQueue:
                     self._log.warning("queue out of reach", detail=str(error))
                 await asyncio.sleep(STUMBLE_S)
         finally:
-            minding.cancel()
-            await asyncio.gather(minding, return_exceptions=True)
+            worker, self._worker = self._worker, None
+            for task in (minding, *self._held):
+                task.cancel()
+            await asyncio.gather(minding, *self._held, return_exceptions=True)
+            if worker is not None:
+                with suppress(*_TROUBLE):  # others notice that its heartbeat has ended
+                    await asyncio.shield(self._app.job_manager.unregister_worker(worker))
+
+    def perform_held(self, job_id: str, perform: Perform) -> None:
+        """See ``Queue``."""
+        task = asyncio.create_task(self._run_held(job_id, perform, self._worker), name=f"job {job_id}")
+        self._held.add(task)
+        task.add_done_callback(self._held.discard)
 
     async def aclose(self) -> None:
         """See ``Queue``."""
@@ -171,15 +205,41 @@ class ProcrastinateQueue:
         if again is not None:
             raise _Again(again)
 
+    async def _run_held(self, job_id: str, perform: Perform, worker: int | None) -> None:
+        again: datetime | None = datetime.now(UTC)  # handed back at once where the work is cancelled
+        try:
+            again = await perform(job_id)
+        except Exception as error:  # noqa: BLE001 - as if its worker had died
+            again = datetime.now(UTC) + timedelta(seconds=self._lease_s)
+            self._log.error("job left", job=job_id, exc_info=error)
+        finally:
+            await asyncio.shield(self._let_go(job_id, again, worker))
+
+    async def _let_go(self, job_id: str, again: datetime | None, worker: int | None) -> None:
+        held = {"job_id": job_id, "worker": worker}
+        with suppress(ApiError):  # it is put back when our heartbeat ends, and found to be over
+            if again is None:
+                await self._db.write(lambda link: link.execute(_LET_GO, held))
+            else:
+                await self._db.write(lambda link: link.execute(_PUT_BACK, {**held, "at": again}))
+
     async def _mind(self) -> None:
-        """Put back what workers without a heartbeat have left."""
+        """Give signs of life for what is held; put back what workers without a heartbeat have left."""
         manager = self._app.job_manager
         while True:
-            await asyncio.sleep(self._lease_s / 4)
             try:
+                await self._beat()
                 stalled = await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=self._lease_s)
                 for job in stalled:
                     with suppress(ProcrastinateException):  # another replica was faster
                         await manager.retry_job(job)
-            except _TROUBLE as error:
+            except (*_TROUBLE, ApiError) as error:
                 self._log.warning("queue out of reach", detail=str(error))
+            await asyncio.sleep(self._lease_s / 4)
+
+    async def _beat(self) -> None:
+        if self._worker is not None:
+            alive = {"worker": self._worker}
+            if await self._db.write(lambda link: link.execute(_BEAT, alive).first()):
+                return
+        self._worker = await self._app.job_manager.register_worker()

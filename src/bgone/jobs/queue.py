@@ -28,6 +28,17 @@ class Queue(Protocol):
     def forget(self, connection: Connection, job_id: str) -> None:
         """The job is over, within the caller's transaction: done, cancelled, whatever."""
 
+    @property
+    def can_hold(self) -> bool:
+        """Whether this process works, and so may hold jobs that it has not been handed."""
+
+    def hold(self, connection: Connection, job_id: str, priority: int) -> None:
+        """Add a job, within the caller's transaction, as if it had been handed out here at once."""
+
+    def perform_held(self, job_id: str, perform: Perform) -> None:
+        """Perform a job that is held, whose transaction has been committed: as one that was handed out, in a place of
+        the caller's."""
+
     def wake(self) -> None:
         """What was added here has been committed."""
 

@@ -25,6 +25,7 @@ _FIRST = select(func.min(jobs.c.rank)).where(IS_QUEUED).scalar_subquery()
 # An account's next job stands one behind its last that waits; the first of a newcomer where the queue stands now. So
 # the more an account has waiting the later its next comes, and no stream of newcomers holds up those who waited.
 ADD = insert(jobs).values(rank=func.coalesce(_OWN_LAST, _FIRST, 0)).returning(jobs.c.rank)
+HELD = insert(jobs).values(rank=func.coalesce(_OWN_LAST, _FIRST, 0)).returning(*jobs.c)
 GET = select(jobs).where(_ID)
 BEGIN = (
     update(jobs)
@@ -39,6 +40,7 @@ PUT_BACK = (
 )
 CLOSE = update(jobs).where(_ID).values(close_at=None, sources="[]", recipe="")
 COUNT_WAITING = select(func.count()).select_from(jobs).where(IS_QUEUED)
+FIRST_WAITING = select(func.min(jobs.c.created_at)).where(IS_QUEUED)
 
 
 def row_of(job: Job, recipe: str, sources: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -25,9 +25,11 @@ from bgone import __version__
 from bgone.errors import ApiError
 from bgone.jobs.deliveries import Deliveries, Delivery, MemoryDeliveries, Rules, Try, message_id
 from bgone.jobs.hooks import Hooks, OneHook, new_secret, signature
-from bgone.jobs.job import Job
+from bgone.jobs.job import TRACE, Job
 from bgone.pipeline.addresses import Network, Target, read_url
 from bgone.pipeline.roads import Resolver, Roads, origin_of, system_resolver, wire_url
+from bgone.traces.context import TraceContext, read_text
+from bgone.traces.spans import Fact, Passing, Traces
 
 TRY_S = 10.0  # for everything in one try
 AT_ONCE = 32
@@ -45,6 +47,13 @@ _FAILURES = (
 )
 
 
+OnTry = Callable[[Delivery | None, Try], None]
+
+
+def _nobody(_settled: Delivery | None, _tried: Try) -> None:
+    """Hears of tries where nobody wants to."""
+
+
 class Webhooks:
     """Sends what deliveries are due; lives on one event loop.
 
@@ -60,6 +69,8 @@ class Webhooks:
         resolver: Stand-in for the system's resolver.
         tls: Whom to trust; the system's certificate store by default.
         now: The clock, UTC.
+        on_try: Hears of every try: (the delivery as it stands, None where somebody else has it by now; what came).
+        traces: Where tries are told; those of a job belong to the trace of the request that brought it.
     """
 
     def __init__(
@@ -76,7 +87,11 @@ class Webhooks:
         resolver: Resolver = system_resolver,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_try: OnTry = _nobody,
+        traces: Traces | None = None,
     ) -> None:
+        self._on_try = on_try
+        self._traces = traces or Passing()
         self._rules = rules or Rules()
         self.deliveries = deliveries or MemoryDeliveries(self._rules)
         self._hooks = hooks or OneHook(new_secret())
@@ -108,7 +123,7 @@ class Webhooks:
 
     # --- what is to be told -------------------------------------------------------------------------------------
 
-    async def send(self, job_id: str, url: str, body: bytes, owner: str = "") -> bool:
+    async def send(self, job_id: str, url: str, body: bytes, owner: str = "", trace: str = "") -> bool:
         """Keep a message, to be sent as soon as may be; one that is known already is not kept twice.
 
         Args:
@@ -116,6 +131,7 @@ class Webhooks:
             url: Where to.
             body: JSON.
             owner: Whose job it is.
+            trace: Which trace it belongs to, as ``TraceContext.text``; empty for none.
 
         Returns:
             Whether it is new and there was room.
@@ -133,6 +149,7 @@ class Webhooks:
             created_at=now,
             give_up_at=now + timedelta(seconds=self._rules.keep_trying_s),
             due_at=now,
+            trace=trace,
         )
         kept = await self.deliveries.add(delivery)
         if not kept:
@@ -149,7 +166,8 @@ class Webhooks:
         """
         hook = await self._hooks.of(job.owner)
         if hook.url:
-            await self.send(job.id, hook.url, orjson.dumps(event_of(job, result_url)), job.owner)
+            body = orjson.dumps(event_of(job, result_url))
+            await self.send(job.id, hook.url, body, job.owner, job.notes.get(TRACE, ""))
 
     async def redeliver(self, job_id: str) -> int:
         """Tell all that was to be told of a job again; how many messages.
@@ -212,6 +230,7 @@ class Webhooks:
         except ApiError as error:  # the database is away: the lease ends, and it is tried again
             self._log.warning("webhook not settled", id=delivery.id, detail=error.detail)
         else:
+            self._on_try(settled, tried)
             state = settled.state if settled else "somebody else's"
             self._log.info(
                 "webhook",
@@ -228,11 +247,25 @@ class Webhooks:
 
     async def _tell(self, delivery: Delivery) -> Try:
         hook = await self._hooks.of(delivery.owner)
+        # The receiver's host and nothing more: the rest of the address may be a secret.
+        facts: dict[str, Fact] = {"http.request.method": "POST", "server.address": delivery.host.rpartition("@")[2]}
+        span = self._traces.begin("POST", "client", read_text(delivery.trace), facts)
+        try:
+            tried = await self._told(delivery, hook.secret, span.context)
+            if tried.status is not None:
+                span.facts["http.response.status_code"] = tried.status
+            if not tried.taken:
+                span.error = str(tried.status or "connection")
+        finally:
+            span.end()
+        return tried
+
+    async def _told(self, delivery: Delivery, secret: str, trace: TraceContext | None) -> Try:
         at, started = self._now(), time.perf_counter()
         status, error = None, ""
         try:
             async with asyncio.timeout(self._try_s):
-                status = await self._post(delivery, hook.secret, at)
+                status = await self._post(delivery, secret, at, trace)
         except TimeoutError:
             error = f"no answer within {self._try_s:g} s"
         except ApiError as refused:
@@ -246,7 +279,7 @@ class Webhooks:
             error = _complaint(status)
         return Try(at, status, round((time.perf_counter() - started) * 1000, 1), error)
 
-    async def _post(self, delivery: Delivery, secret: str, at: datetime) -> int:
+    async def _post(self, delivery: Delivery, secret: str, at: datetime, trace: TraceContext | None) -> int:
         """The status of the answer, whose body nobody reads.
 
         Raises:
@@ -256,7 +289,8 @@ class Webhooks:
         road = await self._roads.to(target)
         connection = AsyncHTTPConnection(origin_of(target), ssl_context=self._tls, network_backend=road)
         try:
-            response = await connection.handle_async_request(_request(target, delivery, secret, int(at.timestamp())))
+            request = _request(target, delivery, secret, int(at.timestamp()), trace.headers if trace else [])
+            response = await connection.handle_async_request(request)
         finally:
             await road.aclose()
         return response.status
@@ -268,7 +302,9 @@ def _complaint(status: int) -> str:
     return f"answered {status}; redirects are not followed" if 300 <= status < 400 else f"answered {status}"
 
 
-def _request(target: Target, delivery: Delivery, secret: str, timestamp: int) -> httpcore2.Request:
+def _request(
+    target: Target, delivery: Delivery, secret: str, timestamp: int, trace: Sequence[tuple[str, str]]
+) -> httpcore2.Request:
     headers: list[tuple[bytes | str, bytes | str]] = [
         ("Host", target.url.netloc),
         ("User-Agent", f"bgone/{__version__}"),
@@ -278,6 +314,7 @@ def _request(target: Target, delivery: Delivery, secret: str, timestamp: int) ->
         ("webhook-id", delivery.id),
         ("webhook-timestamp", str(timestamp)),
         ("webhook-signature", signature(secret, delivery.id, timestamp, delivery.body)),
+        *trace,
     ]
     return httpcore2.Request("POST", wire_url(target), headers=headers, content=delivery.body)
 
