@@ -11,8 +11,9 @@ WORK ?= /tmp/bgone-model
 MINUTES ?= 95
 TRAIN := $(WORK)/venv/bin/python models/training
 ARGS ?=
+EXTRAS ?= cpu
 
-.PHONY: serve test check format bench model clean pictures
+.PHONY: serve test check format bench model clean pictures screenshots command-line docs package binary
 
 serve: $(STAMP)
 	$(BIN)/bgone serve $(ARGS)
@@ -25,6 +26,18 @@ check: $(DEV_STAMP)
 	$(BIN)/ruff check src tests benchmarks docs models/training
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory package
+
+# Wheel and source archive in dist/, checked as an index would. The same tree gives the same bytes, in every place.
+package: $(DEV_STAMP)
+	mkdir -p dist && rm -f dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --no-isolation --outdir dist . >dist/build.log 2>&1 || { cat dist/build.log; exit 1; }
+	$(BIN)/twine --no-color check --strict dist/*.whl dist/*.tar.gz
+
+# dist/bgone: one executable file, for machines with a Python like this one's. EXTRAS=cpu,postgres,redis puts more in.
+binary: package
+	$(BIN)/shiv --quiet --reproducible --console-script bgone --python '/usr/bin/env python3' --output-file dist/bgone \
+		"$$(ls dist/*.whl)[$(EXTRAS)]"
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format src tests benchmarks docs models/training
@@ -32,6 +45,18 @@ format: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	BGONE_SHARED="$(SHARED)" $(BIN)/python -m benchmarks $(ARGS)
+
+# Builds the documentation site into build/site; a broken link is a failure.
+docs: $(DEV_STAMP)
+	$(BIN)/python docs/site.py
+
+# Writes the reference of docs/command-line.md from the commands.
+command-line: $(DEV_STAMP)
+	$(BIN)/python docs/make_command_line.py
+
+# Photographs the console anew for docs/console.md.
+screenshots: $(DEV_STAMP)
+	$(BIN)/python docs/make_screenshots.py
 
 # Draws docs/pictures anew, one for each option.
 pictures: $(STAMP)
