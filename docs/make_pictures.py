@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from bgone.app import open_engine
 from bgone.imaging.geometry import Length, SizeCap
 from bgone.matting.engine import EngineOptions
 from bgone.matting.models import EMBEDDED
+from bgone.nets import open_engine
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.order import (

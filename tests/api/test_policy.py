@@ -8,7 +8,7 @@ import pytest
 
 from bgone.api.dialects.backgrounderase import DIALECT
 from bgone.api.policy import OWN_PIXELS, Policy
-from bgone.app import _policy
+from bgone.app import policy_of
 from bgone.errors import StartError
 from bgone.imaging.photo import PhotoLimits
 from bgone.settings import load
@@ -21,10 +21,10 @@ def test_providers_limits_hold_until_the_operator_speaks() -> None:
     own, said = Policy(), Policy(file_bytes=5, pixels=3, kinds=frozenset({"gif"}))
 
     assert own.read_limits(STRICT).file_bytes == 11
-    assert own.photo_limits(STRICT) == PhotoLimits(pixels=7, kinds=frozenset({"png"}))
+    assert own.photo_limits(STRICT) == PhotoLimits(file_bytes=11, pixels=7, kinds=frozenset({"png"}))
     assert (own.photo_limits(DIALECT).pixels, own.photo_limits(DIALECT).kinds) == (OWN_PIXELS, None)
     assert said.read_limits(STRICT).file_bytes == 5
-    assert said.photo_limits(STRICT) == PhotoLimits(pixels=3, kinds=frozenset({"gif"}))
+    assert said.photo_limits(STRICT) == PhotoLimits(file_bytes=5, pixels=3, kinds=frozenset({"gif"}))
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,10 @@ def test_browsers(cors: str, expected: tuple[bool, bool]) -> None:
 def test_a_dialect_that_does_not_exist_stops_the_start(name: str) -> None:
     """One line that says which are known."""
     with pytest.raises(StartError, match=rf"{name}\): expected one of backgrounderase, .*; got 'nobody'"):
-        _policy(load({name: "x=nobody" if name == "BGONE_HOSTS" else "nobody"}))
+        policy_of(load({name: "x=nobody" if name == "BGONE_HOSTS" else "nobody"}))
 
 
-def test_settings_become_the_policy() -> None:
+def test_settings_become_thepolicy_of() -> None:
     """Megabytes, megapixels, names."""
     given = {
         "BGONE_MAX_MB": "2",
@@ -53,7 +53,7 @@ def test_settings_become_the_policy() -> None:
         "BGONE_PUBLIC_URL": "https://cut.example/",
         "BGONE_PREVIEW_PRICE": "0",
     }
-    policy = _policy(load(given))
+    policy = policy_of(load(given))
 
     assert (policy.file_bytes, policy.pixels) == (2_000_000, 500_000)
     assert policy.hosts == {"img.example": "removebg"}
