@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
-from bgone.app import run, run_worker
 from bgone.jobs.deliveries import Rules
 from bgone.jobs.pace import Pace
+from bgone.server import run, run_worker
 from bgone.settings import load
 
 HURRY = Pace(

@@ -18,7 +18,8 @@ import structlog
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from bgone.errors import ApiError
-from bgone.jobs.queue import LEASE_S, Perform, utc_now
+from bgone.jobs.pace import LEASE_S
+from bgone.jobs.queue import Perform, utc_now
 from bgone.storage.database import Database
 from bgone.storage.tables import Moment, job_queue
 

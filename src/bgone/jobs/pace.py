@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bgone.jobs.deliveries import Rules
-from bgone.jobs.queue import LEASE_S
 
+LEASE_S = 30.0
 CLOSE_S = 30.0
 TIDY_S = 10.0
 SWEEP_S = 300.0

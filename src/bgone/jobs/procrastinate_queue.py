@@ -24,7 +24,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from bgone.errors import ApiError
-from bgone.jobs.queue import LEASE_S, Perform
+from bgone.jobs.pace import LEASE_S
+from bgone.jobs.queue import Perform
 from bgone.storage.database import Database
 
 QUEUE = "bgone"

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from bgone.jobs.pace import LEASE_S
 from bgone.storage.database import Database
 
-LEASE_S = 30.0
 Perform = Callable[[str], Awaitable[datetime | None]]
 """Does a job's work, by its id; None: it is over, else when it is to be tried again. Cancelled, it is handed back."""
 
