@@ -104,10 +104,10 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-async def forgotten(room: Room) -> None:
+async def forgotten(book: JobBook) -> None:
     """Whatever is to be removed from the store has been."""
     await turn()
-    while any(task.get_name().startswith("forget") for task in room.book._tasks):
+    while any(task.get_name().startswith("forget") for task in book._tasks):
         await asyncio.sleep(0.005)
 
 
@@ -243,7 +243,7 @@ def test_what_cannot_be_settled_has_failed() -> None:
         book = JobBook(room.easel.make, room.objects, PROMPT, settle=settle, on_end=room._hear)
         job = await book.submit(new_id(), "jobid", "me", Order(Upload(b"x")), {}, Decimal(1))
         failed = await book.wait(job.id, math.inf)
-        await forgotten(room)
+        await forgotten(book)
         assert failed.failure is not None
         assert (failed.state, failed.failure.kind, failed.result) == ("failed", "no_credits", None)
         assert len(room.easel.begun) == 1
@@ -453,7 +453,7 @@ def test_sweep_forgets_by_age() -> None:
         assert (await room.book.get(old.id)) == old
         room.clock.time += timedelta(seconds=1)
         await room.book.sweep()
-        await forgotten(room)
+        await forgotten(room.book)
         assert (await room.book.get(old.id)) is None
         assert (await room.book.get(young.id)) == young
         room.clock.time += timedelta(seconds=9999)
@@ -472,7 +472,7 @@ def test_oldest_are_forgotten_beyond_the_numbers(limits: BookLimits) -> None:
 
     async def main(room: Room) -> None:
         jobs = [await room.finish(await room.submit(b"ten bytes.")) for _ in range(3)]
-        await forgotten(room)
+        await forgotten(room.book)
         assert [(await room.book.get(job.id)) for job in jobs] == [None, *jobs[1:]]
         keys = [job.result.key for job in jobs if job.result]
         with pytest.raises(KeyError):
@@ -562,7 +562,7 @@ def test_owner_deletes_at_once() -> None:
         for job in (done, running):
             assert await room.book.delete("me", job.id)
             assert await room.book.get(job.id) is None
-        await forgotten(room)
+        await forgotten(room.book)
         assert done.result is not None
         with pytest.raises(KeyError):
             await room.objects.get(done.result.key)
