@@ -88,21 +88,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, port: int | None, **settings: object) -> subprocess.Popen[bytes]:
+def start(folder: Path, port: int | None, program: str = "bgone", /, **settings: object) -> subprocess.Popen[bytes]:
     """Start ``bgone serve``, or ``bgone work`` where no port is given; settings become ``BGONE_*`` variables."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BGONE_")}
     clean["XDG_DATA_HOME"] = str(folder / "data")  # whatever accounts the developer has
     given = {f"BGONE_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "log").open("wb") as log:
         command = ["work"] if port is None else ["serve", "--port", str(port)]
-        return subprocess.Popen([sys.executable, "-m", "bgone", *command], env=clean | given, stderr=log, stdout=log)
+        return subprocess.Popen([sys.executable, "-m", program, *command], env=clean | given, stderr=log, stdout=log)
 
 
 @contextlib.contextmanager
-def serve(folder: Path, **settings: object) -> Iterator[Served]:
+def serve(folder: Path, program: str = "bgone", /, **settings: object) -> Iterator[Served]:
     """A server that is ready; stopped at the end, and it must end well."""
     port = free_port()
-    process = start(folder, port, **settings)
+    process = start(folder, port, program, **settings)
     served = Served(process, port, folder / "log")
     try:
         give_up_at = time.monotonic() + 60

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bgone.__main__ import _serve_options, serve
+from bgone.__main__ import serve
 from bgone.errors import StartError
 from bgone.machine import cores
 from bgone.settings import Settings, describe, flag, load
@@ -26,7 +26,9 @@ GIVEN: dict[str, tuple[str, object]] = {
     "limits_plans": ('{"free": {}}', '{"free": {}}'),
     "limits_outage": ("closed", "closed"),
     "model": ("/nets/own.onnx", "/nets/own.onnx"),
+    "models": ("u2netp,/nets/own.onnx", ("u2netp", "/nets/own.onnx")),
     "models_dir": ("/nets", "/nets"),
+    "models_mirror": ("https://nets.example/bgone", "https://nets.example/bgone"),
     "device": ("cuda", "cuda"),
     "threads": ("3", 3),
     "max_batch": ("8", 8),
@@ -58,6 +60,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "jobs_waiting": ("0", 0),
     "grace_s": ("9", 9),
     "drain_s": ("0", 0.0),
+    "metrics_port": ("9090", 9090),
     "log_level": ("debug", "debug"),
 }
 
@@ -87,6 +90,7 @@ BAD = {
     "fetch_s": ("0", "61"),
     "grace_s": ("1.5",),
     "drain_s": ("-1", "inf"),
+    "metrics_port": ("-1", "65536", "x"),
     "log_level": ("loud",),
 }
 
@@ -172,7 +176,8 @@ def test_zero_is_what_the_machine_allows() -> None:
     assert settings.core_threads == settings.net_threads == cores()
     assert settings.seat_count == cores() + 1
     assert 0 < settings.memory_budget_bytes <= 512_000_000
-    assert settings.models_path is None
+    assert settings.models_path == settings.data_path / "models"
+    assert settings.enabled_models == (settings.model,)
 
 
 def test_what_is_said_is_taken() -> None:
@@ -196,7 +201,6 @@ def test_the_table_describes_every_setting() -> None:
 
 def test_the_command_has_a_flag_for_every_setting() -> None:
     """With its variable and default in the help."""
-    _serve_options(serve)
     shown = " ".join(CliRunner().invoke(serve, ["--help"]).output.split())
 
     for name in Settings.__struct_fields__:

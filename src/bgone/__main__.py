@@ -44,7 +44,7 @@ for command in (cut, bench, models, accounts, keys, plans, jobs, db, doctor, com
 @click.pass_context
 def serve(context: click.Context, /, **flags: str | None) -> None:
     """Start the server; no further set-up is needed."""
-    from bgone.app import run
+    from bgone.server import run
     from bgone.settings import load
 
     sys.excepthook = sys.__excepthook__  # of a server that breaks, the log wants all
@@ -55,7 +55,7 @@ def serve(context: click.Context, /, **flags: str | None) -> None:
 @click.pass_context
 def work(context: click.Context, /, **flags: str | None) -> None:
     """Work on jobs that servers with the same database took; answers nobody. Flags as of serve."""
-    from bgone.app import run_worker
+    from bgone.server import run_worker
     from bgone.settings import load
 
     settings = load(os.environ, said(flags), answers=False)

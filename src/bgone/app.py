@@ -1,89 +1,102 @@
-"""Builds the ten or so objects by hand, in order, in one lifespan, and runs them on uvicorn."""
+"""Builds the ten or so objects by hand, in order, in one lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-import signal
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import structlog
-import uvicorn
-import uvloop
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from bgone import __version__
 from bgone.api.auth import StaticKeys
+from bgone.api.backlog import Backlog
 from bgone.api.batches import Batching
+from bgone.api.console.front import front_page
+from bgone.api.console.office import office_page
 from bgone.api.desk import Desk, make_picture
+from bgone.api.dialects import native
 from bgone.api.endpoint import Conductor
 from bgone.api.gate import Gate, OpenGate
 from bgone.api.health import Health
+from bgone.api.lag import Lag
 from bgone.api.metrics import Metrics
 from bgone.api.policy import Policy
-from bgone.api.protocol import guarded_protocol
+from bgone.api.probes import Probes, open_probes
+from bgone.api.readings import Readings
 from bgone.api.results import Results, Signer
 from bgone.api.routes import DIALECTS, Rooms, host_map, lost, routes, webhook_of
+from bgone.api.running import Running
+from bgone.api.tracing import Traced
 from bgone.errors import StartError
-from bgone.imaging import vips
 from bgone.imaging.pillow_photos import heic_available
 from bgone.jobs.batches import Batches, MemoryBatches
 from bgone.jobs.book import BookLimits, JobBook, Make
 from bgone.jobs.hooks import OneHook, new_secret
 from bgone.jobs.job import Job
+from bgone.jobs.pace import Pace
 from bgone.jobs.webhooks import Webhooks
-from bgone.logs import start_logging
-from bgone.machine import settle_malloc, trim_malloc
-from bgone.matting.batcher import Batcher
-from bgone.matting.engine import Engine, EngineOptions
-from bgone.matting.onnx import OnnxNet
+from bgone.matting import weights
+from bgone.nets import OnFailure, load_nets
 from bgone.pipeline.addresses import parse_networks
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher, FetchLimits
 from bgone.pipeline.studio import Studio, StudioOptions
 from bgone.settings import MEGABYTE, Settings, flag
 from bgone.storage.objects import Objects
+from bgone.traces.spans import Passing, Traces
 
 if TYPE_CHECKING:
     from bgone.accounts.books import Books
     from bgone.jobs.durable import DurableBook
 
-SWEEP_S = 300.0
-OnFailure = Callable[[StartError], None]
 
-
-def create_app(settings: Settings, on_failure: OnFailure, on_health: Callable[[Health], None]) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    on_failure: OnFailure,
+    on_health: Callable[[Health], None],
+    pace: Pace = Pace(),  # noqa: B008 - frozen
+    traces: Traces = Passing(),  # noqa: B008 - without a state
+) -> ASGIApp:
     """The ASGI application.
 
     Args:
         settings: Every knob.
-        on_failure: Hears why the net could not be loaded; the application never becomes ready then.
+        on_failure: Hears why something could not be opened or loaded; the application never becomes ready then.
         on_health: Receives the health object, so that the server can say that it is draining.
+        pace: Of what is done behind requests.
+        traces: Where spans go.
     """
 
-    policy = _policy(settings)
+    policy = policy_of(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
-        async with open_rooms(settings, policy, on_failure, on_health) as rooms:
-            yield {"rooms": rooms}
+        try:
+            async with open_rooms(settings, policy, on_failure, on_health, pace, traces) as rooms:
+                yield {"rooms": rooms}
+        except StartError as error:
+            on_failure(error)
+            raise
 
-    return Router(routes(), redirect_slashes=False, default=lost, lifespan=lifespan)
+    return Traced(Router(routes(), redirect_slashes=False, default=lost, lifespan=lifespan), traces)
 
 
 @asynccontextmanager
 async def open_rooms(
-    settings: Settings, policy: Policy, on_failure: OnFailure, on_health: Callable[[Health], None]
+    settings: Settings,
+    policy: Policy,
+    on_failure: OnFailure,
+    on_health: Callable[[Health], None],
+    pace: Pace,
+    traces: Traces,
 ) -> AsyncIterator[Rooms]:
     """Build everything by hand, in order; ended in the other order.
 
@@ -91,51 +104,74 @@ async def open_rooms(
         StartError: Something that the settings name cannot be opened.
     """
     metrics = Metrics()
-    fetcher = _fetcher(settings)
+    fetcher = _fetcher(settings, metrics)
     studio = Studio(fetcher, _studio_options(settings), Budget(settings.memory_budget_bytes))
     async with _objects(settings) as objects, _gate(settings, metrics) as (gate, books):
         health = Health(studio, gate)
-        metrics.watch(studio, health)
-        webhooks = _webhooks(settings, books)
-        make = partial(make_picture, studio)
+        webhooks = _webhooks(settings, books, pace, metrics, traces)
+        make = partial(make_picture, studio, metrics=metrics, traces=traces)
         book: JobBook | DurableBook
+
+        async def ended(job: Job) -> None:
+            await desk.ended(job)
+            await batching.ended(job)
+            metrics.ended(job)
+
         if books is None:
             book = JobBook(
                 make,
                 objects,
                 _book_limits(settings),
                 settle=lambda job: desk.settle(job),
-                on_end=lambda job: desk.ended(job),
+                on_end=ended,
             )
         else:
-            book = await _durable_book(settings, books, make, objects, gate, lambda job: desk.ended(job))
+            settle = _counted(gate, metrics)
+            book = await _durable_book(settings, books, make, objects, settle, ended, pace)
         signer = Signer(_link_secret(settings))
         desk = Desk(studio, book, objects, signer, fetcher.fetch, gate, webhooks, webhook_of, settings.job_wait_s)
         conductor = Conductor(studio, desk, gate, health, metrics, policy)
         on_health(health)
-        loading = asyncio.create_task(_load_engine(settings, studio, metrics, on_failure), name="load the net")
-        batching = _batching(desk, books, objects, gate, policy, studio, metrics, health)
-        sweeping = asyncio.create_task(_sweep(book, batching), name="sweep")
+        lag, backlog = Lag(), Backlog(book, webhooks.deliveries, books)
+        readings = Readings(studio, health, lag, backlog)
+        metrics.add(readings)
+        loading = asyncio.create_task(load_nets(settings, studio, metrics, readings, on_failure), name="load nets")
+        watching = [
+            asyncio.create_task(lag.watch(), name="watch the loop"),
+            asyncio.create_task(backlog.watch(), name="watch the backlog"),
+        ]
+        batching = _batching(desk, webhooks, books, objects, gate, policy, studio, metrics, health)
+        sweeping = asyncio.create_task(_sweep(book, batching, pace.sweep_s), name="sweep")
         webhooks.start()
         if not isinstance(book, JobBook):
             book.start()
         try:
-            yield Rooms(
-                conductor=conductor,
-                desk=desk,
-                results=Results(objects, signer),
-                batching=batching,
-                policy=policy,
-                hosts=host_map(policy.hosts),
-                health=health,
-                metrics=metrics,
-                books=books,
-                admin_key=settings.admin_key,
-            )
+            async with open_probes(settings.host, settings.metrics_port, settings.head_s, Probes(health, metrics)):
+                yield Rooms(
+                    conductor=conductor,
+                    desk=desk,
+                    results=Results(objects, signer),
+                    batching=batching,
+                    policy=policy,
+                    hosts=host_map(policy.hosts),
+                    health=health,
+                    metrics=metrics,
+                    books=books,
+                    running=Running(studio, health, lag, backlog, metrics.recent, book, webhooks),
+                    admin_key=settings.admin_key,
+                    metrics_apart=settings.metrics_port > 0,
+                    page=front_page(
+                        keys_needed=settings.keys_needed,
+                        most_bytes=policy.read_limits(native.DIALECT).file_bytes,
+                        models=_studio_options(settings).models,
+                    ),
+                    office=office_page(has_accounts=books is not None),
+                )
         finally:
-            for task in (loading, sweeping):
+            tasks = (loading, sweeping, *watching)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(loading, sweeping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await book.aclose()
             await desk.aclose()
             await webhooks.aclose()
@@ -143,7 +179,7 @@ async def open_rooms(
             await studio.aclose()
 
 
-def _webhooks(settings: Settings, books: Books | None) -> Webhooks:
+def _webhooks(settings: Settings, books: Books | None, pace: Pace, metrics: Metrics, traces: Traces) -> Webhooks:
     """Kept in the database where there is one.
 
     Raises:
@@ -151,10 +187,29 @@ def _webhooks(settings: Settings, books: Books | None) -> Webhooks:
     """
     allow = parse_networks(",".join(settings.fetch_allow))
     if books is None:
-        return Webhooks(allow, hooks=OneHook(settings.webhook_secret or new_secret()))
+        hook = OneHook(settings.webhook_secret or new_secret())
+        return Webhooks(allow, hooks=hook, rules=pace.rules, try_s=pace.try_s, on_try=metrics.told, traces=traces)
     from bgone.jobs.delivery_rows import StoredHooks, TableDeliveries
 
-    return Webhooks(allow, deliveries=TableDeliveries(books.db), hooks=StoredHooks(books.db))
+    kept = TableDeliveries(books.db, pace.rules)
+    return Webhooks(
+        allow,
+        deliveries=kept,
+        hooks=StoredHooks(books.db),
+        rules=pace.rules,
+        try_s=pace.try_s,
+        on_try=metrics.told,
+        traces=traces,
+    )
+
+
+def _counted(gate: Gate, metrics: Metrics) -> Callable[[Any, str, Job], None]:
+    """The gate's ``settle``, what it charges counted."""
+
+    def settle(connection: Any, slip: str, job: Job) -> None:
+        metrics.credits.labels(job.dialect).inc(float(gate.settle(connection, slip, job)))
+
+    return settle
 
 
 async def _durable_book(
@@ -162,16 +217,18 @@ async def _durable_book(
     books: Books,
     make: Make,
     objects: Objects,
-    gate: Gate,
+    settle: Callable[[Any, str, Job], None],
     on_end: Callable[[Job], Coroutine[None, None, None]],
+    pace: Pace,
 ) -> DurableBook:
-    from bgone.jobs.durable import DurableBook, DurableLimits
+    from bgone.jobs.durable import DurableBook
+    from bgone.jobs.making import DurableLimits
     from bgone.jobs.queue import open_queue
 
     running = settings.jobs_running
     limits = DurableLimits(running=max(1, running), waiting=settings.jobs_waiting, ttl_s=settings.result_ttl_s)
-    queue = await open_queue(books.db)
-    return DurableBook(books.db, queue, make, objects, limits, on_end, gate.settle, works=running > 0)
+    queue = await open_queue(books.db, pace.lease_s)
+    return DurableBook(books.db, queue, make, objects, limits, on_end, settle, works=running > 0, pace=pace)
 
 
 def _link_secret(settings: Settings) -> bytes:
@@ -191,6 +248,7 @@ def _link_secret(settings: Settings) -> bytes:
 
 def _batching(
     desk: Desk,
+    webhooks: Webhooks,
     books: Books | None,
     objects: Objects,
     gate: Gate,
@@ -204,52 +262,23 @@ def _batching(
         from bgone.jobs.batch_rows import TableBatches
 
         kept = TableBatches(books.db)
-    return Batching(desk, kept, objects, gate, policy, studio.budget, metrics, draining=lambda: health.draining)
+    rooms = (desk, kept, webhooks, objects, gate, policy, studio.budget, metrics)
+    return Batching(*rooms, draining=lambda: health.draining)
 
 
-async def _sweep(book: JobBook | DurableBook, batching: Batching) -> None:
+async def _sweep(book: JobBook | DurableBook, batching: Batching, every_s: float) -> None:
     while True:
         try:
             await book.sweep()
             await batching.sweep()
         except Exception as error:  # noqa: BLE001 - a store that is away for a while must not end the sweeping
             structlog.get_logger("bgone").error("sweep failed", exc_info=error)
-        await asyncio.sleep(SWEEP_S)
+        await asyncio.sleep(every_s)
 
 
-async def _load_engine(settings: Settings, studio: Studio, metrics: Metrics, on_failure: OnFailure) -> None:
-    options = EngineOptions(
-        model=settings.model,
-        models_dir=settings.models_path,
-        device=settings.device,
-        threads=settings.net_threads,
-        max_batch=settings.max_batch,
-        low_memory=settings.low_memory,
-    )
-    try:
-        engine: Engine = await asyncio.to_thread(open_engine, options, metrics.batch_size.observe)
-    except StartError as error:
-        on_failure(error)
-        return
-    studio.set_engine(engine)
-    metrics.device.labels(engine.device).set(1)
-    structlog.get_logger("bgone").info("ready", model=settings.model, device=engine.device, libvips=vips.version())
-
-
-def open_engine(options: EngineOptions, on_batch: Callable[[int], None]) -> Engine:
-    """Load, verify and warm the net; blocking, seconds at most: call it on a thread.
-
-    Raises:
-        StartError: No runtime or two, an unknown model, a damaged file, or a device that is not really used.
-    """
-    net = OnnxNet(options)
-    trim_malloc()
-    return Batcher(net, max_batch=options.max_batch, on_batch=on_batch)
-
-
-def _fetcher(settings: Settings) -> Fetcher:
+def _fetcher(settings: Settings, metrics: Metrics) -> Fetcher:
     limits = FetchLimits(bytes=int(settings.max_mb * MEGABYTE) or 30 * MEGABYTE, total_s=settings.fetch_s)
-    return Fetcher(limits, allow=parse_networks(",".join(settings.fetch_allow)))
+    return Fetcher(limits, allow=parse_networks(",".join(settings.fetch_allow)), on_end=metrics.read_url)
 
 
 @asynccontextmanager
@@ -283,6 +312,8 @@ async def _gate(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Gat
 
     async with AsyncExitStack() as stack:
         books = await stack.enter_async_context(open_books(settings.database_address)) if has_accounts else None
+        if books is not None:
+            books.db.on_end = metrics.asked
         limits = None
         if settings.counts_calls:
             limits = Limits(
@@ -312,7 +343,7 @@ def _book_limits(settings: Settings) -> BookLimits:
     )
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
     """The operator's word on the wire.
 
     Raises:
@@ -347,105 +378,5 @@ def _studio_options(settings: Settings) -> StudioOptions:
         seats=settings.seat_count,
         queue=settings.queue,
         deadline_s=settings.deadline_s,
+        models=tuple(weights.called(name) for name in settings.enabled_models),
     )
-
-
-class Server(uvicorn.Server):
-    """uvicorn that says 503 on readiness before it closes its port, and ends with 0 after SIGTERM."""
-
-    def __init__(self, config: uvicorn.Config, drain_s: float) -> None:
-        super().__init__(config)
-        self.health: Health | None = None
-        self._drain_s = drain_s
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.health is None or self.health.draining or sig == signal.SIGINT:
-            # Asked twice, or at a terminal: now.
-            self.force_exit = self.should_exit
-            self.should_exit = True
-            return
-        self.health.draining = True
-        # Not here: whom the signal interrupted may hold the log's lock, and would wait for itself.
-        threading.Thread(target=self._drain, name="drain", daemon=True).start()
-
-    def _drain(self) -> None:
-        structlog.get_logger("bgone").info("draining", seconds=self._drain_s)
-        time.sleep(self._drain_s)
-        self.should_exit = True
-
-
-def run_worker(settings: Settings) -> int:
-    """Work on jobs that servers took, and answer nobody, until told to stop; returns the exit status.
-
-    Raises:
-        StartError: There is no database that jobs could come from, or something that the settings name is missing.
-    """
-    if not settings.has_accounts:
-        raise StartError(
-            "`bgone work` takes jobs from the accounts' database: set BGONE_DATABASE_URL or BGONE_DATA_DIR."
-        )
-    settle_malloc()
-    listener = start_logging(settings.log_level)
-    failures: list[StartError] = []
-
-    async def work() -> None:
-        stop = asyncio.Event()
-
-        def fail(error: StartError) -> None:
-            failures.append(error)
-            stop.set()
-
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-        async with open_rooms(settings, _policy(settings), fail, lambda _: None):
-            structlog.get_logger("bgone").info("working", version=__version__, pid=os.getpid())
-            await stop.wait()
-
-    try:
-        uvloop.run(work())
-    finally:
-        listener.stop()
-    if failures:
-        raise failures[0]
-    return 0
-
-
-def run(settings: Settings) -> int:
-    """Serve until told to stop; returns the exit status."""
-    settle_malloc()
-    listener = start_logging(settings.log_level)
-    failures: list[StartError] = []
-
-    def fail(error: StartError) -> None:
-        failures.append(error)
-        server.should_exit = True
-
-    def keep(health: Health) -> None:
-        server.health = health
-
-    config = uvicorn.Config(
-        create_app(settings, fail, keep),
-        host=settings.host,
-        port=settings.port,
-        http=guarded_protocol(settings.head_s),
-        ws="none",
-        loop="uvloop",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=settings.grace_s,
-        backlog=2048,
-    )
-    server = Server(config, settings.drain_s)
-    structlog.get_logger("bgone").info(
-        "starting", version=__version__, address=f"http://{settings.host}:{settings.port}", pid=os.getpid()
-    )
-    try:
-        server.run()
-    finally:
-        listener.stop()
-    if failures:
-        raise failures[0]
-    return 0 if server.started else 1

@@ -14,6 +14,7 @@ from bgone.errors import StartError
 from bgone.imaging.sniff import FileKind
 from bgone.machine import cores, memory_bytes
 from bgone.matting.models import EMBEDDED
+from bgone.matting.shelf import chosen
 from bgone.pipeline.addresses import parse_networks
 
 Meta = msgspec.Meta
@@ -57,8 +58,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["open", "closed"],
         Meta(description="What becomes of calls while Redis is away: open lets them through, closed answers 503."),
     ] = "open"
-    model: Annotated[str, Meta(description="Name of a model, or the path of an ONNX file.")] = EMBEDDED
-    models_dir: Annotated[str, Meta(description="Folder looked in for model files before the package's own.")] = ""
+    model: Annotated[
+        str, Meta(description="Name of a model, or the path of an ONNX file; `bgone models use` changes the default.")
+    ] = EMBEDDED
+    models: Annotated[
+        tuple[str, ...], Meta(description="Models that requests may choose beside the default, comma list.")
+    ] = ()
+    models_dir: Annotated[
+        str, Meta(description="Folder of model files, beside the package's own; empty: models in data_dir.")
+    ] = ""
+    models_mirror: Annotated[
+        str, Meta(description="Address that `bgone models pull` asks before the table's: URL/FILE.")
+    ] = ""
     device: Annotated[
         Literal["auto", "cpu", "cuda", "openvino"],
         Meta(description="Where the net runs; a device asked for and not really used is a start-up failure."),
@@ -139,6 +150,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs_waiting: Annotated[int, Meta(ge=0, description="Jobs that may wait; more get 503.")] = 1000
     grace_s: Annotated[int, Meta(ge=0, description="Seconds that orders in flight get after SIGTERM.")] = 30
     drain_s: Annotated[float, Meta(ge=0, le=3600, description="Seconds of 503 on /readyz before the port closes.")] = 1
+    metrics_port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="Port of /metrics and probes apart from the server, for workers too; 0: its own.",
+        ),
+    ] = 0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least log level written.")] = (
         "info"
     )
@@ -164,9 +183,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.memory_mb * MEGABYTE or min(512 * MEGABYTE, memory_bytes() // 4)
 
     @property
-    def models_path(self) -> Path | None:
-        """``models_dir``, or None."""
-        return Path(self.models_dir) if self.models_dir else None
+    def models_path(self) -> Path:
+        """Where ``bgone models`` keeps files."""
+        return Path(self.models_dir) if self.models_dir else self.data_path / "models"
+
+    @property
+    def enabled_models(self) -> tuple[str, ...]:
+        """What is loaded: the default, then the others that requests may choose."""
+        return tuple(dict.fromkeys((self.model, *self.models)))
 
     @property
     def data_path(self) -> Path:
@@ -195,8 +219,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.rate_limits == "on" or (self.rate_limits == "auto" and self.has_accounts)
 
 
-def load(environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Settings:
+def load(environment: Mapping[str, str], flags: Mapping[str, str] | None = None, *, answers: bool = True) -> Settings:
     """Settings from ``BGONE_*`` variables, overridden by ``flags`` (names as in ``Settings``).
+
+    Args:
+        environment: Variables.
+        flags: What wins over them.
+        answers: Whether requests will be answered; a worker has probes alone, so no address of it is unsafe.
 
     Raises:
         StartError: A bad value (which, expected, got), or a combination that would be unsafe.
@@ -207,7 +236,11 @@ def load(environment: Mapping[str, str], flags: Mapping[str, str] | None = None)
             given[name] = value
     given |= flags or {}
     settings = msgspec.convert({name: _checked(name, text) for name, text in given.items()}, Settings, strict=False)
-    _check_safe(settings)
+    if "model" not in given and (model := chosen(settings.models_path)) is not None:
+        settings = msgspec.structs.replace(settings, model=model)
+    _check_networks(settings)
+    if answers:
+        _check_safe(settings)
     return settings
 
 
@@ -242,11 +275,16 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _check_safe(settings: Settings) -> None:
+def _check_networks(settings: Settings) -> None:
     try:
         parse_networks(",".join(settings.fetch_allow))
     except ValueError as error:
         raise StartError(f"{flag('fetch_allow')} (BGONE_FETCH_ALLOW): {error}.") from error
+
+
+def _check_safe(settings: Settings) -> None:
+    if settings.metrics_port and settings.metrics_port == settings.port:
+        raise StartError(f"{flag('metrics_port')} (BGONE_METRICS_PORT): expected another port than --port's; got both.")
     if settings.api_keys or settings.has_accounts:
         return
     cure = (

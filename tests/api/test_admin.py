@@ -29,8 +29,9 @@ from starlette.types import Receive, Scope, Send
 
 from bgone.accounts.books import Books, open_books
 from bgone.api import admin
+from bgone.api.admin_asks import Operation
 from bgone.api.admin_openapi import EXAMPLES, document
-from bgone.api.admin_operations import OPERATIONS, Operation, find
+from bgone.api.admin_operations import OPERATIONS, find
 from bgone.errors import overloaded
 from tests.conftest import ROOT
 from tests.databases import KINDS, on_database, own_postgres, sqlite_address
@@ -80,7 +81,7 @@ def administer(address: str, work: Work[Value]) -> Value:
 
     async def main() -> Value:
         async with open_books(address) as books:
-            rooms = SimpleNamespace(books=books, admin_key=STATIC)
+            rooms = SimpleNamespace(books=books, running=None, admin_key=STATIC)
             async with client_of(rooms, STATIC) as client:
                 return await work(client, books)
 
@@ -184,7 +185,10 @@ def test_without_an_operators_key_nobody_has_it(here: str) -> None:
     """An empty setting matches no header."""
 
     async def main() -> list[int]:
-        async with open_books(here) as books, client_of(SimpleNamespace(books=books, admin_key="")) as client:
+        async with (
+            open_books(here) as books,
+            client_of(SimpleNamespace(books=books, running=None, admin_key="")) as client,
+        ):
             shown = [{"x-api-key": " "}, {"authorization": "Bearer "}, {"authorization": "Bearer"}]
             return [(await client.get("/accounts", headers=headers)).status_code for headers in shown]
 
@@ -195,7 +199,7 @@ def test_without_accounts_there_is_nothing() -> None:
     """404 that says what to do."""
 
     async def main() -> httpx2.Response:
-        async with client_of(SimpleNamespace(books=None, admin_key=STATIC)) as client:
+        async with client_of(SimpleNamespace(books=None, running=None, admin_key=STATIC)) as client:
             return await client.get("/accounts", headers={"x-api-key": "any"})
 
     answer = asyncio.run(main())
@@ -585,7 +589,7 @@ def test_slow_bodies_are_cut(here: str, monkeypatch: pytest.MonkeyPatch) -> None
 
         headers = [(b"x-api-key", STATIC.encode()), (b"content-type", b"application/json"), (b"content-length", b"9")]
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/admin/v1/accounts", "headers": headers}
-        scope |= {"state": {"rooms": SimpleNamespace(books=books, admin_key=STATIC)}, "query_string": b""}
+        scope |= {"state": {"rooms": SimpleNamespace(books=books, running=None, admin_key=STATIC)}, "query_string": b""}
         await Router(admin.routes())(scope, receive, send)
         return sent
 
@@ -610,7 +614,7 @@ def test_nobody_answers_whoever_hung_up(here: str) -> None:
 
         headers = [(b"x-api-key", STATIC.encode()), (b"content-type", b"application/json"), (b"content-length", b"14")]
         scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/admin/v1/accounts", "headers": headers}
-        scope |= {"state": {"rooms": SimpleNamespace(books=books, admin_key=STATIC)}, "query_string": b""}
+        scope |= {"state": {"rooms": SimpleNamespace(books=books, running=None, admin_key=STATIC)}, "query_string": b""}
         await Router(admin.routes())(scope, receive, send)
         assert await books.accounts.list() == ()
         return len(sent)

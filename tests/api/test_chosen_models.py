@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from httpx2 import Response
 
-import bgone.app
+import bgone.nets
 from bgone.matting.models import EMBEDDED, Recipe
 from bgone.pipeline.sight import seat_bytes
 from tests.conftest import ROOT
@@ -133,14 +133,14 @@ def test_other_dialects_take_the_default(choosing: Served) -> None:
 
 def test_the_budget_is_what_the_nets_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the machine's memory, less what every seat takes for a large net; never more than was asked for."""
-    monkeypatch.setattr(bgone.app, "resident_bytes", lambda: 300_000_000)
+    monkeypatch.setattr(bgone.nets, "resident_bytes", lambda: 300_000_000)
 
     async def left(memory_bytes: int, recipe: Recipe) -> int:
-        monkeypatch.setattr(bgone.app, "memory_bytes", lambda: memory_bytes)
+        monkeypatch.setattr(bgone.nets, "memory_bytes", lambda: memory_bytes)
         engine = RedEngine()
         engine.recipe = recipe
         async with open_studio(seats=2, budget_bytes=500_000_000, engine=engine) as studio:
-            bgone.app._keep_room(studio)
+            bgone.nets.keep_room(studio)
             return studio.budget.limit_bytes
 
     large = Recipe(1024, 1024)

@@ -20,9 +20,11 @@ import pytest
 from httpx2 import Client
 
 import bgone.app
+import bgone.nets
 from bgone.api.health import Health
 from bgone.errors import StartError
 from bgone.matting.engine import Engine
+from bgone.matting.model import Recipe
 from bgone.settings import Settings
 from tests.pictures import decode, photo
 from tests.serving import Served, free_port, serve
@@ -115,7 +117,9 @@ def test_readiness_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Net:
         device = "stand-in"
+        recipe = Recipe(8, 8)
         trouble: str | None = None
+        waiting = 0
 
         async def aclose(self) -> None:
             pass
@@ -126,7 +130,7 @@ def test_readiness_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
         assert loaded.wait(30)
         return net  # type: ignore[return-value]
 
-    monkeypatch.setattr(bgone.app, "open_engine", load_slowly)
+    monkeypatch.setattr(bgone.nets, "open_engine", load_slowly)
     health: list[Health] = []
     failures: list[StartError] = []
     app: Any = bgone.app.create_app(Settings(), failures.append, health.append)
@@ -289,7 +293,7 @@ def test_metrics_move_with_requests(server: Served, client: Client) -> None:
     names = (
         'bgone_requests_total{dialect="backgrounderase",operation="cut",status="200"}',
         'bgone_requests_total{dialect="backgrounderase",operation="cut",status="400"}',
-        'bgone_refused_total{kind="unreadable_image"}',
+        'bgone_refused_total{dialect="backgrounderase",kind="unreadable_image"}',
         *(f'bgone_stage_seconds_count{{stage="{stage}"}}' for stage in ("read", "wait", "look", "predict", "maps")),
         'bgone_request_seconds_count{dialect="backgrounderase",operation="cut"}',
         "bgone_batch_size_count", "bgone_pixels_total", "bgone_received_bytes_total", "bgone_sent_bytes_total",

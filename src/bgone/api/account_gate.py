@@ -183,12 +183,13 @@ class AccountGate:
         hold = self._slips.hold
         return lambda also: hold(holder, price, call.request_id, call.dialect, also, preview=preview)
 
-    def settle(self, connection: Any, slip: str, job: Job) -> None:
+    def settle(self, connection: Any, slip: str, job: Job) -> Decimal:
         """See ``Gate``."""
-        if self._slips is not None and slip:
-            pixels = job.result.width * job.result.height if job.result else 0
-            done = job.state == "done"
-            self._slips.settle(connection, slip, charge=done, reason=f"job {job.state}", pixels=pixels)
+        if self._slips is None or not slip:
+            return NOTHING
+        pixels = job.result.width * job.result.height if job.result else 0
+        done = job.state == "done"
+        return self._slips.settle(connection, slip, charge=done, reason=f"job {job.state}", pixels=pixels)
 
 
 def _caller(holder: Holder) -> Caller:

@@ -1,4 +1,4 @@
-"""The admin API: accounts, keys and plans over HTTP, for whoever shows an admin key.
+"""The admin API: accounts, keys, plans, jobs and the server over HTTP, for whoever shows an admin key.
 
 Who asks is known before anything else is looked at, the path included. What there is to do is a table in
 ``admin_operations``, which is loaded with the first request: a server without accounts pays nothing for it.
@@ -21,11 +21,13 @@ from starlette.types import Receive, Scope, Send
 from bgone.api.endpoint import new_request_id
 from bgone.api.reading import has_body, headers_of
 from bgone.api.replies import EARLY_S, SLOW_LINGER_S, Reply
+from bgone.api.tracing import log_fields
 from bgone.errors import ApiError, ClientGone, internal, key_missing, slow_body
 
 if TYPE_CHECKING:
     from bgone.accounts.books import Books
-    from bgone.api.admin_operations import Answer
+    from bgone.api.admin_asks import Answer
+    from bgone.api.running import Running
 
 ROOT = "/admin/v1"
 BODY_BYTES = 65_536
@@ -44,6 +46,7 @@ FAILURES = {
     "too_many_bytes": (413, "body_too_large"),
     "slow_body": (408, "request_timeout"),
     "not_found": (404, "not_found"),
+    "job_not_found": (404, "not_found"),
     "method_not_allowed": (405, "method_not_allowed"),
     "overloaded": (503, "unavailable"),
     "internal": (500, "internal_error"),
@@ -60,6 +63,10 @@ class AdminRooms(Protocol):
     @property
     def books(self) -> Books | None:
         """Accounts, or None where the server has none."""
+
+    @property
+    def running(self) -> Running | None:
+        """What runs here."""
 
     @property
     def admin_key(self) -> str:
@@ -112,7 +119,8 @@ class _Admin:
         finally:
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            _log.info("admin", id=request_id, method=method, status=reply.status, ms=milliseconds, **visit.facts)
+            facts = {**visit.facts, **log_fields(scope)}
+            _log.info("admin", id=request_id, method=method, status=reply.status, ms=milliseconds, **facts)
 
 
 async def _answer(visit: _Visit) -> Answer:
@@ -136,7 +144,7 @@ async def _answer(visit: _Visit) -> Answer:
     if operation.body is not None and visit.unread:
         body = await _read(headers, visit.receive)
         visit.unread = False
-    answer = await perform(operation, name, visit.scope, body, books)
+    answer = await perform(operation, name, visit.scope, body, books, rooms.running)
     if answer.target:
         visit.facts["target"] = answer.target
     return answer

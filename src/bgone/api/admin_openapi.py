@@ -9,7 +9,8 @@ import msgspec
 
 from bgone import __version__
 from bgone.api.admin import FAILURES, ROOT
-from bgone.api.admin_operations import CSV, OPERATIONS, Document, Operation
+from bgone.api.admin_asks import Operation
+from bgone.api.admin_operations import CSV, OPERATIONS, Document
 from bgone.api.admin_values import AddCredits, CreateAccount, CreateKey, PutPlan, RotateKey, SetPlan
 
 Schema = dict[str, Any]
@@ -21,6 +22,7 @@ _NAMED = {
     "account": "Name or id; by id where the name has a slash in it.",
     "key": "How it begins: what lists of keys call `key`.",
     "plan": "Name.",
+    "job": "Id, as any dialect spells it.",
 }
 
 # One that works for each body: documents and tests use them.
@@ -71,7 +73,7 @@ def document() -> Schema:
         "info": {
             "title": "bgone admin API",
             "version": __version__,
-            "description": "Accounts, keys, credits and plans. Amounts are decimal text; never floating point.",
+            "description": "Accounts, keys, credits, plans, jobs, webhooks, the server. Amounts are decimal text.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": ROOT}],

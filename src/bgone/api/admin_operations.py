@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from starlette.types import Scope
@@ -15,6 +14,8 @@ from bgone.accounts.accounts import Account
 from bgone.accounts.books import Books
 from bgone.accounts.usage import to_csv
 from bgone.api.accept import first_accepted
+from bgone.api.admin_asks import Answer, Asked, Operation, Page
+from bgone.api.admin_jobs import OPERATIONS as OF_JOBS
 from bgone.api.admin_values import (
     AccountFacts,
     AccountList,
@@ -31,6 +32,7 @@ from bgone.api.admin_values import (
     PutPlan,
     RotateKey,
     SetPlan,
+    TotalTable,
     UsageTable,
     account_list,
     amount,
@@ -45,10 +47,15 @@ from bgone.api.admin_values import (
     plan_from,
     plan_list,
     printable,
+    total_table,
     usage_table,
 )
+from bgone.api.job_values import Deleted, JobFacts, Redelivered
 from bgone.api.reading import headers_of, query_of
 from bgone.errors import ApiError, invalid_option, malformed_body, method_not_allowed, not_found
+
+if TYPE_CHECKING:
+    from bgone.api.running import Running
 
 MOST_DAYS = 366  # of usage in one answer
 CSV = "text/csv"
@@ -59,15 +66,10 @@ Meta = msgspec.Meta
 # --- queries --------------------------------------------------------------------------------------------------------
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
+class AccountPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which accounts."""
 
-
-class Page(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which part of a long list."""
-
-    limit: Annotated[int, Meta(ge=1, le=1000, description="Most of them.")] = 100
-    offset: Annotated[int, Meta(ge=0, le=1_000_000_000, description="How many to leave out before them.")] = 0
+    search: Annotated[str, Meta(max_length=200, description="Only those with this in name, address or id.")] = ""
 
 
 class KeyPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,74 +85,6 @@ class Period(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     until: Annotated[date | None, Meta(description="Last day; today by default.")] = None
 
 
-# --- the values -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request, read.
-
-    Attributes:
-        books: Where it is done.
-        name: What the path names: an account, a key or a plan.
-        query: Of the operation's kind of query.
-        body: Of its kind of body; None where it has none.
-        accept: The header.
-    """
-
-    books: Books
-    name: str
-    query: Any
-    body: Any
-    accept: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer, written.
-
-    Attributes:
-        status: HTTP status.
-        body: All of it.
-        headers: Beside the common ones.
-        target: Non-secret id of what was made or changed, for the log; may be empty.
-    """
-
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...]
-    target: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that can be asked for.
-
-    Attributes:
-        name: Unique; in logs and in the OpenAPI document.
-        method: HTTP method.
-        path: Below ``/admin/v1``; at most one part in braces.
-        words: What it does, in a line.
-        does: The work; a string is CSV.
-        tells: What ``does`` returns.
-        body: What is sent, or None.
-        query: What may stand in the query.
-        status: Of success.
-        csv: It can be told as CSV.
-    """
-
-    name: str
-    method: str
-    path: str
-    words: str
-    does: Callable[[Asked], Awaitable[msgspec.Struct | str]]
-    tells: type[msgspec.Struct]
-    body: type[msgspec.Struct] | None = None
-    query: type[msgspec.Struct] = Nothing
-    status: int = 200
-    csv: bool = False
-
-
 # --- accounts -------------------------------------------------------------------------------------------------------
 
 
@@ -161,8 +95,9 @@ async def _create_account(asked: Asked) -> AccountFacts:
 
 
 async def _list_accounts(asked: Asked) -> AccountList:
-    page: Page = asked.query
-    return account_list(await asked.books.accounts.list(page.limit, page.offset))
+    page: AccountPage = asked.query
+    search = printable("search", page.search)
+    return account_list(await asked.books.accounts.list(page.limit, page.offset, search))
 
 
 async def _show_account(asked: Asked) -> AccountFacts:
@@ -206,12 +141,21 @@ async def _show_usage_csv(asked: Asked) -> str:
     return to_csv(await asked.books.usage.per_day(account.id, first, last))
 
 
+async def _show_totals(asked: Asked) -> TotalTable:
+    first, last = _days(asked.query)
+    return total_table(first, last, await asked.books.usage.totals(first, last))
+
+
 async def _whose_days(asked: Asked) -> tuple[Account, date, date]:
-    period: Period = asked.query
+    first, last = _days(asked.query)
+    return await asked.books.accounts.get(asked.name), first, last
+
+
+def _days(period: Period) -> tuple[date, date]:
     first, last = days_meant(period.since, period.until)
     if (last - first).days >= MOST_DAYS:
         raise invalid_option("since", f"at most {MOST_DAYS} days", f"{first} to {last}")
-    return await asked.books.accounts.get(asked.name), first, last
+    return first, last
 
 
 async def _audit(asked: Asked) -> Audit:
@@ -312,7 +256,7 @@ OPERATIONS: tuple[Operation, ...] = (
         CreateAccount,
         status=201,
     ),
-    Operation("listAccounts", "GET", "/accounts", "Accounts by name.", _list_accounts, AccountList, query=Page),
+    Operation("listAccounts", "GET", "/accounts", "Accounts by name.", _list_accounts, AccountList, query=AccountPage),
     Operation("showAccount", "GET", _ACCOUNT, "An account, by name or id.", _show_account, AccountFacts),
     Operation(
         "addCredits", "POST", f"{_ACCOUNT}/credit", "Add credits, or take some away.", _credit, AccountFacts, AddCredits
@@ -372,6 +316,16 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("listPlans", "GET", "/plans", "Every plan.", _list_plans, PlanList),
     Operation("showPlan", "GET", "/plans/{plan}", "A plan.", _show_plan, PlanFacts),
     Operation("putPlan", "PUT", "/plans/{plan}", "Make a plan, or replace it.", _put_plan, PlanFacts, PutPlan),
+    Operation(
+        "showTotals",
+        "GET",
+        "/usage",
+        "What all accounts' keys did, day by day.",
+        _show_totals,
+        TotalTable,
+        query=Period,
+    ),
+    *OF_JOBS,
     Operation("audit", "GET", "/audit", "Whether every balance is the sum of its ledger.", _audit, Audit),
     Operation("describe", "GET", "/openapi.json", "This API as an OpenAPI 3.1 document.", _describe, Document),
 )
@@ -400,7 +354,9 @@ def find(method: str, path: str) -> tuple[Operation, str]:
     raise method_not_allowed(", ".join(sorted({operation.method for operation, _ in matches})))
 
 
-async def perform(operation: Operation, name: str, scope: Scope, body: bytes, books: Books) -> Answer:
+async def perform(
+    operation: Operation, name: str, scope: Scope, body: bytes, books: Books, running: Running | None
+) -> Answer:
     """Do it.
 
     Raises:
@@ -408,7 +364,7 @@ async def perform(operation: Operation, name: str, scope: Scope, body: bytes, bo
     """
     query = _query(operation.query, query_of(scope))
     sent = None if operation.body is None else _body(operation.body, body)
-    told = await operation.does(Asked(books, name, query, sent, headers_of(scope).get("accept", "")))
+    told = await operation.does(Asked(books, running, name, query, sent, headers_of(scope).get("accept", "")))
     vary = (("vary", "accept"),) if operation.csv else ()
     if isinstance(told, str):
         naming = ("content-disposition", 'attachment; filename="usage.csv"')
@@ -434,4 +390,6 @@ def _body(kind: type[msgspec.Struct], text: bytes) -> msgspec.Struct:
 
 
 def _target(told: msgspec.Struct) -> str:
-    return told.id if isinstance(told, AccountFacts | KeyFacts) else ""
+    if isinstance(told, Redelivered | Deleted):
+        return told.job_id
+    return told.id if isinstance(told, AccountFacts | KeyFacts | JobFacts) else ""

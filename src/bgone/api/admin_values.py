@@ -13,7 +13,7 @@ from bgone.accounts.accounts import Account, Billing, Plan, Status
 from bgone.accounts.credits import Difference, Entry
 from bgone.accounts.keys import Key, Mode
 from bgone.accounts.rules import Rule
-from bgone.accounts.usage import Day
+from bgone.accounts.usage import Day, Total
 from bgone.errors import ApiError, invalid_option
 
 Meta = msgspec.Meta
@@ -102,6 +102,17 @@ class DayFacts(msgspec.Struct, frozen=True, kw_only=True):
     pixels: int
 
 
+class TotalFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What all keys did in one dialect on one day (UTC)."""
+
+    day: date
+    dialect: str
+    calls: Annotated[int, Meta(description="Answered, failures included.")]
+    failures: int
+    credits: Annotated[Decimal, Meta(description="Charged.")]
+    pixels: int
+
+
 class PlanFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What accounts are given."""
 
@@ -159,6 +170,14 @@ class UsageTable(msgspec.Struct, frozen=True, kw_only=True):
     since: date
     until: date
     days: tuple[DayFacts, ...]
+
+
+class TotalTable(msgspec.Struct, frozen=True, kw_only=True):
+    """All accounts' usage together, oldest first."""
+
+    since: date
+    until: date
+    days: tuple[TotalFacts, ...]
 
 
 class PlanList(msgspec.Struct, frozen=True):
@@ -233,6 +252,11 @@ def usage_table(account_id: str, since: date, until: date, days: Iterable[Day]) 
     """Usage as it is told."""
     rows = tuple(facts_of(day, DayFacts) for day in days)
     return UsageTable(account_id=account_id, since=since, until=until, days=rows)
+
+
+def total_table(since: date, until: date, days: Iterable[Total]) -> TotalTable:
+    """All accounts' usage as it is told."""
+    return TotalTable(since=since, until=until, days=tuple(facts_of(day, TotalFacts) for day in days))
 
 
 def plan_list(plans: Iterable[Plan]) -> PlanList:

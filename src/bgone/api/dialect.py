@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from bgone.api.asks import NOTHING_ASKED, Asks
 from bgone.api.auth import NOBODY, Caller
 from bgone.api.fields import Fields
 from bgone.errors import ApiError
@@ -158,10 +159,19 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class ShowAll:
-    """The caller's jobs in this dialect."""
+    """The caller's jobs in this dialect; ``of_all``: in every one."""
 
     parse: Callable[[Headers], Page]
     render: Callable[[tuple[Job, ...], Page, Context], Info]
+    of_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """One job of the caller's, removed at once with its pictures; one under way is cancelled."""
+
+    render: Callable[[Job, Context], Info]
+    read_id: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ class Keep:
     render: Callable[[Stored, Context], Info]
 
 
-Action = Cut | Tell | Take | Submit | Show | ShowAll | Download | Keep
+Action = Cut | Tell | Take | Submit | Show | ShowAll | Forget | Download | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,8 @@ class Operation:
         does: What it does.
         needs_key: Whether callers must show a key where keys are required.
         render_error: Where this route's errors look otherwise than the dialect's.
+        asks: What it reads of a request; for the API's description alone.
+        words: What it does, in one line; empty: what routes of its kind do.
     """
 
     name: str
@@ -207,6 +219,8 @@ class Operation:
     does: Action
     needs_key: bool = True
     render_error: Callable[[int, str, ApiError, str], Mapping[str, object]] | None = None
+    asks: Asks = NOTHING_ASKED
+    words: str = ""
 
 
 def _no_headers(_context: Context) -> HeaderPairs:
@@ -241,6 +255,7 @@ class Dialect:
         headers: Headers of every answer, errors included.
         error_media_type: Content type of errors.
         price: (order, result once there is one, price of a preview) → credits.
+        title: The provider's name and version, for people; empty: the name.
         cheaper: What is made instead of an order that the balance does not suffice for; None: nothing, it is refused.
     """
 
@@ -259,4 +274,5 @@ class Dialect:
     headers: Callable[[Context], HeaderPairs] = _no_headers
     error_media_type: str = "application/json"
     price: Callable[[Order, Result | None, Decimal], Decimal] = _one_credit
+    title: str = ""
     cheaper: Callable[[Order], Order | None] = _no_less

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 import structlog
@@ -29,6 +29,7 @@ from bgone.api.dialect import (
     Delivery,
     Dialect,
     Download,
+    Forget,
     Info,
     Keep,
     Operation,
@@ -46,11 +47,13 @@ from bgone.api.origin import OPEN, base_url_of, preflight
 from bgone.api.policy import Policy
 from bgone.api.reading import has_body, headers_of, query_of, read_fields
 from bgone.api.replies import EARLY_S, SLOW_LINGER_S, Reply
+from bgone.api.tracing import log_fields, span_of, trace_of
 from bgone.errors import ApiError, ClientGone, internal, method_not_allowed, not_found, too_many_bytes
 from bgone.pipeline.budget import Holding
 from bgone.pipeline.order import Order, PictureGround, Upload
 from bgone.pipeline.studio import Result, Studio
 from bgone.pipeline.timings import Timings
+from bgone.traces.spans import Fact
 
 _INLINE_BYTES = 256 << 10  # larger text is parsed on a thread: the loop must not decode megabytes
 Value = TypeVar("Value")
@@ -86,7 +89,7 @@ class _Visit:
     def call(self) -> Call:
         name = self.operation.name if self.operation else "none"
         address = (self.scope.get("client") or ("",))[0]
-        return Call(self.caller, self.dialect.name, name, address, self.request_id)
+        return Call(self.caller, self.dialect.name, name, address, self.request_id, trace_of(self.scope))
 
 
 class Conductor:
@@ -197,6 +200,8 @@ class Conductor:
             await self._tell(visit, does.answer(context))
         elif isinstance(does, Show):
             await self._tell(visit, await self._desk.show(does, identity, self._context(visit)))
+        elif isinstance(does, Forget):
+            await self._tell(visit, await self._desk.forget(does, identity, self._context(visit)))
         elif isinstance(does, ShowAll):
             await self._tell(visit, await self._desk.show_all(does, visit.dialect.name, self._context(visit)))
         else:
@@ -208,6 +213,7 @@ class Conductor:
                 else:
                     await self._with_body(visit, does, holding)
             finally:
+                self._metrics.estimate.observe(holding.held_bytes)
                 holding.release()
 
     async def _with_body(self, visit: _Visit, does: Cut | Take | Submit | Keep, holding: Holding) -> None:
@@ -281,6 +287,7 @@ class Conductor:
         try:
             made = self._studio.make(order, holding, visit.timings, None if free else weigh)
             result = await _unless(gone, made)
+            visit.facts["model"] = order.model  # one of ours, by now
             try:
                 if not free:
                     await self._charge(visit, purchase, visit.dialect.price(order, result, self._policy.preview_price))
@@ -377,7 +384,7 @@ class Conductor:
         if (rate := rate_of(error)) is not None:
             visit.caller = replace(visit.caller, rate=rate)
         visit.facts["detail"] = error.detail or error.message  # some dialects' words are fixed: the log tells more
-        self._metrics.refused.labels(error.kind).inc()
+        self._metrics.refused.labels(error.kind, visit.dialect.name).inc()
         if visit.reply.started:
             visit.reply.abort()
             return
@@ -411,8 +418,7 @@ class Conductor:
         metrics.credits.labels(dialect).inc(float(visit.charged))
         if visit.operation is not None and isinstance(visit.operation.does, Cut):
             self._gate.note(visit.call, visit.charged, pixels, failed=status != 200)
-        for stage, spent in visit.timings.seconds.items():
-            metrics.stage.labels(stage).observe(spent)
+        metrics.phases(visit.timings.seconds)
         phases = {f"{stage}_ms": round(spent * 1000, 1) for stage, spent in visit.timings.seconds.items()}
         level = self._log.error if status >= 500 and status != 503 else self._log.info
         level(
@@ -426,7 +432,15 @@ class Conductor:
             sent_bytes=visit.reply.sent_bytes,
             **phases,
             **{name: value for name, value in visit.facts.items() if value not in ("", None)},
+            **log_fields(visit.scope),
         )
+        if (span := span_of(visit.scope)) is not None:
+            span.phases = visit.timings.spans
+            span.facts |= {"bgone.dialect": dialect, "bgone.operation": operation, "bgone.request_id": visit.request_id}
+            told = ("pixels", "size", "format", "error", "gone", "cut")
+            span.facts |= {f"bgone.{name}": cast(Fact, visit.facts[name]) for name in told if name in visit.facts}
+            if status >= 500 or "cut" in visit.facts:
+                span.error = str(visit.facts.get("cut") or visit.facts.get("error"))
 
 
 def new_request_id() -> str:

@@ -27,6 +27,7 @@ class Call:
         operation: Name.
         address: The client's.
         request_id: Of the request, or the job's.
+        trace: Which trace it belongs to, as ``TraceContext.text``, for what it causes; empty for none.
     """
 
     caller: Caller
@@ -34,6 +35,7 @@ class Call:
     operation: str
     address: str
     request_id: str
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,8 @@ class Gate(Protocol):
     def pay(self, call: Call, price: Decimal, *, preview: bool) -> Pay | None:
         """For jobs in a database: sets the price aside in the transaction that takes the job; None: nobody pays."""
 
-    def settle(self, connection: Any, slip: str, job: Job) -> None:
-        """Charge or give back what such a job holds, in the transaction that ends it."""
+    def settle(self, connection: Any, slip: str, job: Job) -> Decimal:
+        """Charge or give back what such a job holds, in the transaction that ends it; what was charged."""
 
 
 class OpenGate:
@@ -195,5 +197,6 @@ class OpenGate:
         """See ``Gate``."""
         return None
 
-    def settle(self, connection: Any, slip: str, job: Job) -> None:
+    def settle(self, connection: Any, slip: str, job: Job) -> Decimal:
         """See ``Gate``."""
+        return NOTHING

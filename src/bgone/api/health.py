@@ -23,10 +23,10 @@ class Health:
         """Why the server is not ready, in words, or None."""
         if self.draining:
             return "draining: the server is shutting down"
-        engine = self._studio.engine
-        if engine is None:
+        engines = self._studio.engines
+        if not engines:
             return "the model is loading"
-        return engine.trouble or self._gate.trouble
+        return next((engine.trouble for engine in engines if engine.trouble), None) or self._gate.trouble
 
     @property
     def notice(self) -> str | None:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from bgone import __version__
-from bgone.api import admin, batch_orders, batches
+from bgone.api import account_jobs, admin, batch_orders, batches
 from bgone.api.batches import Batching
 from bgone.api.choosing import Asked, Claim, choose
+from bgone.api.console import front, office
 from bgone.api.desk import Desk
 from bgone.api.dialect import Context, Dialect, Info, Operation, Submit, Tell
 from bgone.api.dialects import (
@@ -26,6 +26,7 @@ from bgone.api.dialects import (
     clipdrop,
     foner,
     jobid,
+    native,
     photoroom,
     picsart,
     poof,
@@ -36,9 +37,14 @@ from bgone.api.dialects import (
 from bgone.api.endpoint import Conductor, new_request_id
 from bgone.api.health import Health
 from bgone.api.metrics import Metrics
+from bgone.api.openapi import pages as described
 from bgone.api.policy import Policy
+from bgone.api.probes import METRICS_TYPE, alive, as_json, state_of
 from bgone.api.reading import has_body, headers_of, query_of
 from bgone.api.results import Results
+from bgone.api.running import Running
+from bgone.api.static import Asset
+from bgone.api.tracing import log_fields
 from bgone.errors import ApiError
 from bgone.jobs.job import Job
 
@@ -54,6 +60,7 @@ DIALECTS: tuple[Dialect, ...] = (
     poofbg.DIALECT,
     foner.DIALECT,
     jobid.DIALECT,
+    native.DIALECT,  # last, so that the providers keep their order
 )
 DEFAULT = backgrounderase.DIALECT  # whose form errors take outside every dialect's paths
 
@@ -76,7 +83,11 @@ class Rooms:
     health: Health
     metrics: Metrics
     books: Books | None = None
+    running: Running | None = None
     admin_key: str = ""
+    page: Asset | None = None
+    office: Asset | None = None
+    metrics_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,31 @@ class _Page:
         await rooms.conductor.serve(DEFAULT, operations, scope, receive, send)
 
 
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """An ASGI endpoint: ``/``, the page for browsers and the server's state for everybody else."""
+
+    state: _Page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rooms: Rooms = scope["state"]["rooms"]
+        if rooms.page is not None and front.asks_for_page(scope):
+            await front.send_page(rooms.page, scope, receive, send)
+        else:
+            await self.state(scope, receive, front.varied(send))
+
+
+@dataclass(frozen=True, slots=True)
+class _MetricsPage:
+    """An ASGI endpoint: ``/metrics``, unless it has a port of its own."""
+
+    page: _Page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rooms: Rooms = scope["state"]["rooms"]
+        await (lost if rooms.metrics_apart else self.page)(scope, receive, send)
+
+
 class _ResultPath:
     """An ASGI endpoint: where signed links lead; told in the log like any request, without the link's signature."""
 
@@ -130,7 +166,9 @@ class _ResultPath:
         finally:
             rooms.metrics.requests.labels("results", "download", str(told["status"])).inc()
             ms = round((time.perf_counter() - started) * 1000, 1)
-            _log.info("request", id=request_id, dialect="results", operation="download", ms=ms, **told)
+            _log.info(
+                "request", id=request_id, dialect="results", operation="download", ms=ms, **told, **log_fields(scope)
+            )
 
 
 async def lost(scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +187,8 @@ def routes() -> list[BaseRoute]:
         *_pages(),
         *admin.routes(),
         *batches.routes(),
+        *_own_routes(account_jobs.DIALECT),
+        *described.routes(DIALECTS),
         Route("/results/{key}/{name}", _ResultPath()),
         *_dialect_routes(DIALECTS),
     ]
@@ -183,6 +223,15 @@ def _dialect_routes(dialects: Iterable[Dialect]) -> list[BaseRoute]:
     return [Route(path, _DialectPath(tuple(claims))) for path, claims in found.items()]
 
 
+def _own_routes(dialect: Dialect) -> list[BaseRoute]:
+    """The paths of one that shares none."""
+    found: dict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in dialect.operations:
+        for path in operation.paths:
+            found[path][operation.method] = operation
+    return [Route(path, _DialectPath((Claim(dialect, methods),))) for path, methods in found.items()]
+
+
 def _asked(scope: Scope) -> Asked:
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     try:
@@ -215,26 +264,22 @@ def _shared(asked: list[str], known: list[str]) -> int:
 
 def _pages() -> list[BaseRoute]:
     pages: dict[str, Callable[[Rooms], Response]] = {
-        "/": _root,
-        "/health": lambda rooms: _state(rooms, "ok", "unavailable"),
-        "/livez": lambda rooms: _json(200, {"status": "alive"}),
-        "/readyz": lambda rooms: _state(rooms, "ready", "not ready"),
-        "/metrics": lambda rooms: Response(rooms.metrics.text(), media_type="text/plain; version=0.0.4"),
+        "/health": lambda rooms: state_of(rooms.health, "ok", "unavailable"),
+        "/livez": lambda rooms: alive(),
+        "/readyz": lambda rooms: state_of(rooms.health, "ready", "not ready"),
     }
-    return [Route(path, _Page(read)) for path, read in pages.items()]
+    counted = _Page(lambda rooms: Response(rooms.metrics.text(), media_type=METRICS_TYPE))
+    return [
+        Route("/", _Front(_Page(_root))),
+        Route(front.ROOT + "{name}", front.SHELF),
+        *office.routes(),
+        *(Route(path, _Page(read)) for path, read in pages.items()),
+        Route("/metrics", _MetricsPage(counted)),
+    ]
 
 
 def _root(rooms: Rooms) -> Response:
     status = 200 if rooms.health.trouble is None else 503
-    return _json(status, {"status": "ok" if status == 200 else "unavailable", "name": "bgone", "version": __version__})
-
-
-def _state(rooms: Rooms, well: str, ill: str) -> Response:
-    trouble, notice = rooms.health.trouble, rooms.health.notice
-    if trouble is not None:
-        return _json(503, {"status": ill, "reason": trouble})
-    return _json(200, {"status": well} if notice is None else {"status": well, "notice": notice})
-
-
-def _json(status: int, body: dict[str, str]) -> Response:
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return as_json(
+        status, {"status": "ok" if status == 200 else "unavailable", "name": "bgone", "version": __version__}
+    )

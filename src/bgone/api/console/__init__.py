@@ -1,0 +1,1 @@
+"""The console: pages for people, plain HTML, CSS and ES modules that the server carries itself."""
