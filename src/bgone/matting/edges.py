@@ -22,6 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bgone.matting.crumbs import sweep
+
 Pixels: TypeAlias = NDArray[np.uint8]
 Plane: TypeAlias = NDArray[np.float32]
 Planes: TypeAlias = list[Plane]
@@ -38,7 +40,7 @@ REACH = 5  # pixels of working size: farther from where the net was unsure its w
 
 
 def fit_matte(matte: Plane, width: int, height: int) -> Plane:
-    """The net's matte at another size.
+    """The net's matte at another size, without crumbs (``crumbs.sweep``).
 
     Args:
         matte: float32 (n, m), 0..1, of any size.
@@ -50,7 +52,7 @@ def fit_matte(matte: Plane, width: int, height: int) -> Plane:
     """
     shrinks = width <= matte.shape[1] and height <= matte.shape[0]
     fitted = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return _stretch(np.asarray(fitted, np.float32), 0)
+    return sweep(_stretch(np.asarray(fitted, np.float32), 0))
 
 
 def settle(matte: Plane) -> Plane:

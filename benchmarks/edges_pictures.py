@@ -1,0 +1,60 @@
+"""Pictures of docs/edges.md: a corner of every scene, laid on a saturated ground by each way and in truth.
+
+``python -m benchmarks.edges_pictures FOLDER``
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.edges import bilinear, ours, photo_of
+from benchmarks.edges_metrics import GROUNDS
+from benchmarks.edges_scenes import SCENES, Pixels, Plane
+
+SIZE, SIDE, SHOWN, GAP = "12mp", 480, 200, 4  # pixels: of the corner, and of its picture
+# Middle of the corner, in parts of width and height.
+CORNERS = {
+    "hair": (0.36, 0.24),
+    "fur": (0.69, 0.82),
+    "lace": (0.32, 0.3),
+    "glass": (0.4, 0.2),
+    "motion": (0.66, 0.4),
+    "sticks": (0.62, 0.2),
+}
+
+
+def strip(name: str) -> Pixels:
+    """Photo, bilinear, bgone, truth, side by side: uint8 (h, w, 3), RGB."""
+    photo = photo_of(name, SIZE)
+    plain, own, scene = bilinear(photo), ours(photo), photo.scene
+    height, width = scene.alpha.shape
+    left, top = (round(at * side) - SIDE // 2 for at, side in zip(CORNERS[name], (width, height), strict=True))
+    part = np.s_[top : top + SIDE, left : left + SIDE]
+    pictures = [photo.rgb[part]]
+    pictures += [laid(rgb[part], alpha[part]) for rgb, alpha in ((plain.rgb, plain.alpha), (own.rgb, own.alpha))]
+    pictures.append(laid(scene.subject[part], scene.alpha[part]))
+    white = np.full((SHOWN, GAP, 3), 255, np.uint8)
+    shown = [cv2.resize(picture, (SHOWN, SHOWN), interpolation=cv2.INTER_AREA) for picture in pictures]
+    return np.hstack([piece for picture in shown for piece in (picture, white)][:-1]).astype(np.uint8)
+
+
+def laid(rgb: Pixels, alpha: Plane) -> Pixels:
+    """On the saturated ground."""
+    under = np.asarray(GROUNDS["saturated"], np.float32)
+    return np.rint(alpha[..., None] * rgb + (1 - alpha[..., None]) * under).astype(np.uint8)
+
+
+def main() -> None:
+    """Write one JPEG for every scene."""
+    folder = Path(sys.argv[1])
+    for name in SCENES:
+        picture = cv2.cvtColor(strip(name), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / f"edges-{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 72])
+
+
+if __name__ == "__main__":
+    main()
