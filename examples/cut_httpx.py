@@ -41,8 +41,8 @@ def main(photos: Path, cutouts: Path) -> None:
     headers = {"X-Api-Key": key} if key else {}
     with httpx.Client(base_url=url, headers=headers, timeout=60) as client, ThreadPoolExecutor(AT_ONCE) as threads:
         files = sorted(path for path in photos.iterdir() if path.is_file())
-        for _ in threads.map(lambda photo: cut(client, photo, cutouts / f"{photo.stem}.webp"), files):
-            pass  # a failure is raised here
+        cuts = threads.map(lambda photo: cut(client, photo, cutouts / f"{photo.stem}.webp"), files)
+        list(cuts)  # waits for all; a failure is raised here
 
 
 if __name__ == "__main__":
