@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+TORCH_STAMP := $(VENV)/.installed-torch
 SHARED ?= ../shared
 DATA ?= $(SHARED)/training
 ENCODER ?= $(SHARED)/models/efficientnet-lite0-imagenet-encoder.npz
@@ -18,7 +19,7 @@ EXTRAS ?= cpu
 serve: $(STAMP)
 	$(BIN)/bgone serve $(ARGS)
 
-test: check
+test: check $(TORCH_STAMP)
 	BGONE_SHARED="$(SHARED)" $(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_STAMP)
@@ -62,8 +63,8 @@ screenshots: $(DEV_STAMP)
 pictures: $(STAMP)
 	$(BIN)/python docs/make_pictures.py
 
-# Trains the embedded net anew; hours on a CPU. Interrupted, it resumes from WORK/checkpoint.pt. See
-# models/training/README.md; then put the new file's sha256 into src/bgone/matting/models.py.
+# Trains the embedded net anew from the folders in DATA; hours on a CPU. Interrupted, it resumes from
+# WORK/checkpoint.pt. See models/training/README.md; then put the new file's sha256 into src/bgone/matting/models.py.
 model:
 	test -x $(WORK)/venv/bin/python || $(PYTHON) -m venv $(WORK)/venv
 	$(WORK)/venv/bin/pip install --quiet --requirement models/training/requirements.txt
@@ -81,6 +82,12 @@ $(STAMP): pyproject.toml
 
 $(DEV_STAMP): $(STAMP) requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+# The build for CPUs where that index can be reached; PyPI's own brings gigabytes for GPUs along.
+$(TORCH_STAMP): $(DEV_STAMP) models/training/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 0 \
+		--extra-index-url https://download.pytorch.org/whl/cpu "$$(grep ^torch== models/training/requirements.txt)"
 	touch $@
 
 clean:

@@ -65,7 +65,7 @@ class Album:
         found = []
         for name in _photo_names(self._archive)[:count]:
             data = _read(self._archive, name)
-            height, width = _decode(data).shape[:2]
+            height, width = decode(data).shape[:2]
             found.append(Picture(Path(name).stem, width, height, data))
         return found
 
@@ -79,7 +79,7 @@ class Album:
     def _enlarged(self, width: int, height: int) -> Pixels:
         """The first landscape of the archive, stretched a little where its shape differs."""
         small = next(photo for photo in self.photos(100) if photo.width > photo.height)
-        return np.asarray(cv2.resize(_decode(small.data), (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+        return np.asarray(cv2.resize(decode(small.data), (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def scene(width: int, height: int, seed: int = 0) -> Pixels:
@@ -139,5 +139,6 @@ def _read(archive: Path, name: str) -> bytes:
         return file.read(name)
 
 
-def _decode(data: bytes) -> Pixels:
+def decode(data: bytes) -> Pixels:
+    """uint8 (h, w, 3), BGR."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)

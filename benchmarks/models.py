@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-SIDE = 320
+SIDE = 320  # rembg's session shows its nets no other
 OPSET = 17
 # What rembg's session makes of a picture (its sessions/u2net_custom.py): RGB 0..1, less the mean, by the deviation.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -45,7 +45,8 @@ def for_rembg(net: onnx.ModelProto) -> onnx.ModelProto:
         net: uint8 (n, h, w, 3) → float32 (n, h, w) or (n, 1, h, w), of any opset.
 
     Returns:
-        float32 (n, 3, h, w), normalised as ``MEAN`` and ``DEVIATION`` say → float32 (n, 1, h, w).
+        float32 (n, 3, 320, 320), normalised as ``MEAN`` and ``DEVIATION`` say → float32 (n, 1, 320, 320). A net that
+        sees more is shown the same enlarged.
     """
     inner = compose.add_prefix(net, "net/")
     graph = inner.graph
@@ -57,21 +58,28 @@ def for_rembg(net: onnx.ModelProto) -> onnx.ModelProto:
         "least": np.float32(0),
         "most": np.float32(255),
         "shape": np.array([-1, 1, height, width], np.int64),
+        "larger": np.array([1, 1, height / SIDE, width / SIDE], np.float32),
+        "smaller": np.array([1, 1, SIDE / height, SIDE / width], np.float32),
     }
+    linear = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     before = [
         helper.make_node("Mul", ["x", "scale"], ["x_scaled"]),
         helper.make_node("Add", ["x_scaled", "shift"], ["x_bytes"]),
-        helper.make_node("Round", ["x_bytes"], ["x_round"]),
+        helper.make_node("Resize", ["x_bytes", "", "larger"], ["x_large"], **linear),
+        helper.make_node("Round", ["x_large"], ["x_round"]),
         helper.make_node("Clip", ["x_round", "least", "most"], ["x_clipped"]),
         helper.make_node("Cast", ["x_clipped"], ["x_uint8"], to=TensorProto.UINT8),
         helper.make_node("Transpose", ["x_uint8"], [picture.name], perm=[0, 2, 3, 1]),
     ]
-    after = [helper.make_node("Reshape", [output.name, "shape"], ["matte"])]
+    after = [
+        helper.make_node("Reshape", [output.name, "shape"], ["matte_large"]),
+        helper.make_node("Resize", ["matte_large", "", "smaller"], ["matte"], **linear),
+    ]
     adapted = helper.make_graph(
         [*before, *graph.node, *after],
         "for rembg",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, height, width])],
-        [helper.make_tensor_value_info("matte", TensorProto.FLOAT, ["n", 1, height, width])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("matte", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
         [*graph.initializer, *(numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())],
     )
     model = helper.make_model(adapted, opset_imports=inner.opset_import)

@@ -12,22 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import Cache, Item
-from drawing import draw_ground, draw_panel, draw_shapes, draw_strands, draw_wires, draw_words
+from drawing import draw_brush, draw_ground, draw_lace, draw_panel, draw_shapes, draw_strands, draw_wires, draw_words
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 Colours = NDArray[np.float32]
 Random = np.random.Generator
 
-KINDS = (("photo", 0.50), ("composite", 0.36), ("graphic", 0.11), ("empty", 0.03))
+KINDS = (("photo", 0.50), ("composite", 0.34), ("graphic", 0.10), ("empty", 0.06))
 # Share of photos by source, and how far their outlines are trusted: polygons are a few pixels off.
 PHOTO_SOURCES = {
-    "bearpaw/clothing-co-parsing": (0.30, 0.8),
-    "LTSACH/AILearningHub": (0.28, 0.3),
-    "pcashman21/feral-cat-segmentation-dataset-and-model": (0.16, 0.3),
+    "bearpaw/clothing-co-parsing": (0.22, 0.8),
+    "LTSACH/AILearningHub": (0.19, 0.3),
+    "pcashman21/feral-cat-segmentation-dataset-and-model": (0.09, 0.3),
+    "carlotavz/computer-vision-animal-segmentation": (0.13, 0.3),
+    "KomaHomu/Applying-Mask-RCNN-in-endangered-animals-detection": (0.18, 0.5),
+    "a-hwang/building-facade-segmentation": (0.04, 0.5),
 }
-OTHER_PHOTOS = (0.26, 0.3)
+OTHER_PHOTOS = (0.15, 0.3)
 LIFTED_TRUST = 0.8
+# What a graphic shows, and how often.
+THIN_THINGS = (draw_words, draw_shapes, draw_wires, draw_lace, draw_brush)
+THIN_SHARES = (0.38, 0.20, 0.26, 0.08, 0.08)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class Composer:
         alpha = np.zeros((size, size), np.float32)
         mean = canvas.mean((0, 1))
         for _ in range(1 + (rng.random() < 0.35)):
-            draw = (draw_words, draw_shapes, draw_wires)[rng.choice(3, p=[0.4, 0.25, 0.35])]
+            draw = THIN_THINGS[rng.choice(len(THIN_THINGS), p=THIN_SHARES)]
             cover = draw(size, rng)
             tone = rng.uniform(0, 255, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(0, 255))
             if np.abs(tone - mean).max() < 70:
@@ -193,8 +199,8 @@ class Composer:
             layer = Layer(rgb, alpha, trust)
         elif chance < 0.30:
             layer = _smear(layer, rng)
-        elif chance < 0.32:  # glass: see-through all over
-            layer = Layer(layer.rgb, layer.alpha * np.float32(rng.uniform(0.45, 0.85)), trust)
+        elif chance < 0.33:
+            layer = _glaze(layer, rng)
         return layer
 
 
@@ -359,6 +365,18 @@ def _smear(layer: Layer, rng: Random) -> Layer:
     alpha = cv2.filter2D(layer.alpha, -1, kernel)
     rgb = cv2.filter2D(layer.rgb * layer.alpha[..., None], -1, kernel)
     return Layer(rgb / np.maximum(alpha, 1e-3)[..., None], alpha, layer.trust)
+
+
+def _glaze(layer: Layer, rng: Random) -> Layer:
+    """Glass: see-through in the middle, denser towards the outline, with bright reflections."""
+    size = layer.alpha.shape[0]
+    depth = cv2.distanceTransform((layer.alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+    middle, rim = rng.uniform(0.25, 0.75), rng.uniform(0.75, 1.0)
+    dense = middle + (rim - middle) * np.exp(-depth / (rng.uniform(0.005, 0.04) * size))
+    shine = np.clip(cv2.GaussianBlur(draw_shapes(size, rng), (0, 0), rng.uniform(0.5, 5)), 0, 1) * rng.uniform(0, 0.8)
+    dense = dense + (1 - dense) * shine
+    rgb = layer.rgb * (1 - shine[..., None]) + 250 * shine[..., None]
+    return Layer(rgb.astype(np.float32), (layer.alpha * dense).astype(np.float32), layer.trust)
 
 
 def _soften(picture: Pixels, rng: Random) -> Colours:

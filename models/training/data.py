@@ -10,7 +10,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ Pixels = NDArray[np.uint8]
 
 TRAINING_TIERS = ("open", "sharealike")
 VALIDATION_TIER = "research"
-# Sources whose licence could not be confirmed at their publisher; not trained with.
-UNCONFIRMED_SOURCES = frozenset({"carlotavz/computer-vision-animal-segmentation"})
+# Sources whose licence could not be confirmed, as they are named in the manifest; not trained with. None today.
+UNCONFIRMED_SOURCES: frozenset[str] = frozenset()
 # One training item in this many is held out, chosen by its id alone, within every source.
 HELD_OUT_EVERY = 20
 LONGEST_SIDE = 512
@@ -46,17 +46,20 @@ class Item:
     width: int
 
 
-def read_manifest(data: Path) -> list[dict[str, str]]:
-    """Rows of the manifest that may be used, in its order."""
-    with (data / "manifest.tsv").open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+def read_manifest(folders: Sequence[Path]) -> list[dict[str, str]]:
+    """Rows of the folders' manifests that may be used, in their order; ``shard`` is the shard's whole path."""
+    rows = []
+    for folder in folders:
+        with (folder / "manifest.tsv").open(encoding="utf-8", newline="") as lines:
+            table = csv.DictReader(lines, delimiter="\t")
+            rows.extend({**row, "shard": str(folder / row["shard"])} for row in table)
     return [row for row in rows if split_of(row)]
 
 
 def split_of(row: dict[str, str]) -> str:
     """``train``, ``held-out``, ``validation``, or empty for what must not be used at all."""
     if row["tier"] == VALIDATION_TIER:
-        return "validation" if row["shard"] == "validation.zip" else ""
+        return "validation" if Path(row["shard"]).name == "validation.zip" else ""
     if row["tier"] not in TRAINING_TIERS or row["source"] in UNCONFIRMED_SOURCES:
         return ""
     return "held-out" if zlib.crc32(row["id"].encode()) % HELD_OUT_EVERY == 0 else "train"
@@ -81,8 +84,8 @@ class Cache:
         return [item for item in self.items if item.kind == kind and item.split == split]
 
 
-def open_cache(data: Path, work: Path) -> Cache:
-    """The cache in ``work``, decoded from the shards in ``data`` the first time."""
+def open_cache(data: Sequence[Path], work: Path) -> Cache:
+    """The cache in ``work``, decoded from the shards in the folders ``data`` the first time."""
     folder = work / "cache"
     if not (folder / "index.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,11 +93,11 @@ def open_cache(data: Path, work: Path) -> Cache:
     return Cache(folder)
 
 
-def _fill(data: Path, folder: Path) -> None:
+def _fill(data: Sequence[Path], folder: Path) -> None:
     index: list[dict[str, object]] = []
     offset = 0
     with (folder / "pixels.u8").open("wb") as sink:
-        for row, rgba in _decode_all(data, read_manifest(data)):
+        for row, rgba in _decode_all(read_manifest(data)):
             height, width = rgba.shape[:2]
             item = Item(
                 id=row["id"],
@@ -115,8 +118,8 @@ def _fill(data: Path, folder: Path) -> None:
     os.replace(aside, folder / "index.json")
 
 
-def _decode_all(data: Path, rows: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], Pixels]]:
-    shards = {name: zipfile.ZipFile(data / name) for name in sorted({row["shard"] for row in rows})}
+def _decode_all(rows: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], Pixels]]:
+    shards = {name: zipfile.ZipFile(name) for name in sorted({row["shard"] for row in rows})}
     with ThreadPoolExecutor(2) as pool:
         for start in range(0, len(rows), _AHEAD):
             some = rows[start : start + _AHEAD]

@@ -1,4 +1,4 @@
-"""Things drawn in code whose alpha is known exactly: strands, words, shapes, wires, grounds."""
+"""Things drawn in code whose alpha is known exactly: strands, lace, brushes, words, shapes, wires, grounds."""
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
 
 
 def draw_strands(alpha: Plane, rgb: Colours, rng: Random) -> tuple[Plane, Colours]:
-    """Let hair or fur grow out of a subject's outline, thinner than a pixel at the tips.
+    """Let hair or fur grow out of a subject's outline, thinner than a pixel at the tips, with light along every strand.
 
     Args:
         alpha: float32 (H, W), 0..1, of a subject on an empty plane.
@@ -59,12 +59,18 @@ def draw_strands(alpha: Plane, rgb: Colours, rng: Random) -> tuple[Plane, Colour
     inner = np.clip(roots + (centre - roots) * 0.06, 0, [width - 1, height - 1]).astype(int)
     root_rgb = rgb[inner[:, 1], inner[:, 0]] * rng.uniform(0.6, 1.3, (count, 1))
     root_rgb = np.clip(root_rgb, 0, 255)
+    # A sheen somewhere along each strand, and tips that are lighter or darker than roots.
+    middles = (steps[:, 1:] + steps[:, :-1]) / 2
+    sheen = rng.uniform(0, 1) * np.exp(-(((middles - rng.uniform(0, 1, (count, 1))) / rng.uniform(0.15, 0.4)) ** 2))
+    light = 1 + sheen + rng.uniform(-0.4, 0.4) * middles
+    tones = np.clip(root_rgb[:, None] * light[..., None], 0, 255)
     cover = np.zeros((height * 2, width * 2), np.uint8)
     paint = cv2.resize(rgb, (width * 2, height * 2), interpolation=cv2.INTER_LINEAR)
-    for line, tone in zip(lines, root_rgb, strict=True):
+    for line, along in zip(lines, tones, strict=True):
         cv2.polylines(cover, [line[:5]], False, 255, 1, cv2.LINE_AA, _SHIFT)
         cv2.polylines(cover, [line[4:]], False, 130, 1, cv2.LINE_AA, _SHIFT)
-        cv2.polylines(paint, [line], False, tone.tolist(), 4, cv2.LINE_8, _SHIFT)
+        for place, tone in enumerate(along.tolist()):
+            cv2.polylines(paint, [line[place : place + 2]], False, tone, 4, cv2.LINE_8, _SHIFT)
     halved = cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA)
     strands = halved.astype(np.float32) * (rng.uniform(0.6, 1.4) / 255)
     np.clip(strands, 0, 1, strands)
@@ -184,6 +190,50 @@ def draw_wires(size: int, rng: Random) -> Plane:
                     line(np.array([at, to]), weight + 3 - 2 * depth)
                     grown.append((to, turn, reach * 0.7))
             tips = grown
+    return cv2.resize(cover, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def draw_lace(size: int, rng: Random) -> Plane:
+    """Coverage float32 (size, size) of a cloth full of regular holes, with a solid rim: lace, mesh, a colander."""
+    cloth = draw_shapes(size, rng) if rng.random() < 0.7 else draw_panel(size, rng)
+    period = rng.uniform(0.02, 0.09) * size
+    turn = rng.uniform(0, np.pi)
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    bend = rng.uniform(0, 1.5) * np.sin(x / size * rng.uniform(1, 6)) * np.sin(y / size * rng.uniform(1, 6))
+    across = (x * np.cos(turn) + y * np.sin(turn)) / period + bend
+    along = (y * np.cos(turn) - x * np.sin(turn)) / period * rng.uniform(0.6, 1.4)
+    waves = np.cos(2 * np.pi * across) * np.cos(2 * np.pi * along)
+    if rng.random() < 0.5:
+        waves = np.abs(waves)
+    # The waves rise by about 2 pi / period a pixel, so this slope blurs a hole's outline by a pixel.
+    holes = np.clip((waves - rng.uniform(0.1, 0.6)) * period / 4 + 0.5, 0, 1)
+    reach = max(1, round(rng.uniform(0.004, 0.03) * size))
+    inner = cv2.erode(cloth, np.ones((2 * reach + 1,) * 2, np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return (cloth * (1 - holes * inner)).astype(np.float32)
+
+
+def draw_brush(size: int, rng: Random) -> Plane:
+    """Coverage float32 (size, size) of bristles on a handle: brooms and brushes, thin at the tips."""
+    side = size * 2
+    cover = np.zeros((side, side), np.uint8)
+    middle = rng.uniform(0.3, 0.7, 2) * side
+    heading = rng.uniform(0, 2 * np.pi)
+    along, away = np.array([np.cos(heading), np.sin(heading)]), np.array([-np.sin(heading), np.cos(heading)])
+    half, length = rng.uniform(0.06, 0.3) * side, rng.uniform(0.1, 0.4) * side
+    spread = rng.uniform(0, 0.6)
+    for at in rng.uniform(-1, 1, int(rng.integers(20, 160))):
+        root = middle + along * at * half
+        lean = away + along * (at * spread + rng.normal(0, 0.06))
+        bend = along * rng.normal(0, 0.06)
+        t = np.linspace(0, 1, 7)[:, None]
+        strand = root + (lean * t + bend * t**2) * length * rng.uniform(0.75, 1.05)
+        cv2.polylines(cover, [_fixed(strand[:5])], False, 255, int(rng.integers(1, 3)), cv2.LINE_AA, _SHIFT)
+        cv2.polylines(cover, [_fixed(strand[4:])], False, 170, 1, cv2.LINE_AA, _SHIFT)
+    ends = np.stack([middle - along * half, middle + along * half])
+    cv2.polylines(cover, [_fixed(ends)], False, 255, int(rng.uniform(0.02, 0.08) * side), cv2.LINE_AA, _SHIFT)
+    if rng.random() < 0.7:
+        stick = np.stack([middle, middle - away * rng.uniform(0.2, 0.8) * side])
+        cv2.polylines(cover, [_fixed(stick)], False, 255, int(rng.uniform(0.01, 0.05) * side), cv2.LINE_AA, _SHIFT)
     return cv2.resize(cover, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 

@@ -21,7 +21,7 @@ def attributed(licence: str) -> bool:
     return licence.startswith("CC-BY")
 
 
-def rows(data: Path) -> list[tuple[str, ...]]:
+def rows(data: list[Path]) -> list[tuple[str, ...]]:
     """Lines of the table, sorted, without its head."""
     counts: Counter[tuple[str, ...]] = Counter()
     for row in read_manifest(data):
@@ -33,7 +33,7 @@ def rows(data: Path) -> list[tuple[str, ...]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Table of sources, licences and attributions.")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     with given.out.open("w", encoding="utf-8", newline="") as lines:

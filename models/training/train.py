@@ -1,6 +1,7 @@
 """Train the net by the wall clock: the time left decides rate and size, on any machine.
 
 python train.py --data DATA --encoder encoder.npz --work WORK --minutes 100
+python train.py --data DATA --begin ../bgone-small-1.onnx --work WORK --minutes 75    # go on from a shipped net
 """
 
 import argparse
@@ -25,20 +26,39 @@ from data import Cache, open_cache
 from losses import matte_loss
 from net import Net
 from pace import Pace
+from unfold import unfold
 
-# (from this share of the time on, side lengths of the batches). All are multiples of 32.
-SIZES = ((0.0, (224, 224, 256)), (0.80, (320,)))
-PEAK_RATE = 1.2e-3
 ENCODER_SHARE = 0.3
 WARM_UP = 0.03
 WEIGHT_DECAY = 1e-2
 GRADIENT_LIMIT = 5.0
-EMA_DECAY = 0.998
-BATCH = 16
+BATCH = 8
 SAVE_EVERY_S = 120.0
 TELL_EVERY = 25
 # The loader's process reads the stage from this file, so that a change reaches it at once.
 STAGE_FILE = "stage"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one way of training goes.
+
+    Attributes:
+        peak_rate: Highest learning rate, of the decoder.
+        sizes: (From this share of the time on, side lengths of the batches), all multiples of 32.
+        average_decay: Of the moving average of the weights, for each step of ``BATCH`` pictures.
+        frozen_blocks: So many of the encoder's first blocks stay as they are, and all norms keep their statistics.
+    """
+
+    peak_rate: float
+    sizes: tuple[tuple[float, tuple[int, ...]], ...]
+    average_decay: float
+    frozen_blocks: int
+
+
+ANEW = Plan(1.2e-3, ((0.0, (224, 224, 256)), (0.80, (320,))), 0.998, 0)
+# What lines and textures look like is known by then; three quarters of an encoder's time go into its first blocks.
+GO_ON = Plan(3e-4, ((0.0, (352, 384)), (0.5, (384,))), 0.99, 5)
 
 
 @dataclass
@@ -54,8 +74,8 @@ class Progress:
 class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless batches; batch ``n`` depends on the seed, ``n`` and the stage alone."""
 
-    def __init__(self, work: Path, seed: int, start: int) -> None:
-        self.work, self.seed, self.start = work, seed, start
+    def __init__(self, work: Path, plan: Plan, seed: int, start: int) -> None:
+        self.work, self.plan, self.seed, self.start = work, plan, seed, start
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Pictures uint8 (N, S, S, 3), alphas uint8 (N, S, S), trusts float32 (N,)."""
@@ -67,7 +87,7 @@ class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
         number = self.start + first
         while True:
             rng = np.random.default_rng((self.seed, number))
-            sizes = SIZES[int((self.work / STAGE_FILE).read_text())][1]
+            sizes = self.plan.sizes[int((self.work / STAGE_FILE).read_text())][1]
             size = int(rng.choice(sizes))
             samples = [composer.compose(size, rng) for _ in range(BATCH)]
             yield (
@@ -81,12 +101,13 @@ class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 class Average:
     """Exponential moving average of all weights and statistics."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
         self.values = {name: value.detach().clone() for name, value in net.state_dict().items()}
 
     @torch.no_grad()
     def follow(self, net: nn.Module, steps: int) -> None:
-        decay = min(EMA_DECAY, (1 + steps) / (10 + steps))
+        decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, value in net.state_dict().items():
             if value.dtype.is_floating_point:
                 self.values[name].lerp_(value, 1 - decay)
@@ -94,15 +115,27 @@ class Average:
                 self.values[name].copy_(value)
 
 
-def rate_at(share: float) -> float:
+def rate_at(plan: Plan, share: float) -> float:
     """Learning rate at ``share`` (0..1) of the time: warm-up, then half a cosine to nearly 0."""
     warm = min(1.0, (share + 1e-4) / WARM_UP)
-    return PEAK_RATE * warm * (0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.002)
+    return plan.peak_rate * warm * (0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.002)
 
 
-def stage_at(share: float) -> int:
-    """Index into ``SIZES`` at ``share`` of the time."""
-    return max(index for index, (start, _) in enumerate(SIZES) if share >= start)
+def stage_at(plan: Plan, share: float) -> int:
+    """Index into the plan's sizes at ``share`` of the time."""
+    return max(index for index, (start, _) in enumerate(plan.sizes) if share >= start)
+
+
+def set_learning(net: Net, frozen_blocks: int) -> None:
+    """Everything learns, or all but the encoder's first blocks and the norms' statistics."""
+    net.train()
+    if not frozen_blocks:
+        return
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    for part in (net.encoder.stem, *net.encoder.blocks[:frozen_blocks]):
+        part.requires_grad_(False)
 
 
 def make_optimizer(net: Net) -> torch.optim.AdamW:
@@ -113,14 +146,14 @@ def make_optimizer(net: Net) -> torch.optim.AdamW:
             chosen = [
                 value
                 for name, value in net.named_parameters()
-                if name.startswith("encoder.") == encoder and (value.ndim > 1) == decays
+                if name.startswith("encoder.") == encoder and (value.ndim > 1) == decays and value.requires_grad
             ]
             groups.append({
                 "params": chosen,
                 "share": ENCODER_SHARE if encoder else 1.0,
                 "weight_decay": WEIGHT_DECAY if decays else 0.0,
             })  # fmt: skip
-    return torch.optim.AdamW(groups, lr=PEAK_RATE)
+    return torch.optim.AdamW(groups)
 
 
 def save(path: Path, net: Net, average: Average, optimizer: torch.optim.AdamW, done: Progress) -> None:
@@ -138,17 +171,14 @@ def save(path: Path, net: Net, average: Average, optimizer: torch.optim.AdamW, d
     os.replace(aside, path)
 
 
-def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, threads: int) -> None:
+def train(net: Net, plan: Plan, work: Path, minutes: float, seed: int, threads: int) -> None:
     """Train for ``minutes`` in all, over any number of calls; the checkpoint lies in ``work``."""
     torch.manual_seed(seed)
     pace = Pace(threads)
-    work.mkdir(parents=True, exist_ok=True)
-    open_cache(data, work)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = Net()
-    net.encoder.load_imagenet(encoder)
-    net.to(device, memory_format=torch.channels_last).train()
-    average, optimizer, done = Average(net), make_optimizer(net), Progress()
+    net.to(device, memory_format=torch.channels_last)
+    set_learning(net, plan.frozen_blocks)
+    average, optimizer, done = Average(net, plan.average_decay), make_optimizer(net), Progress()
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device)
@@ -159,9 +189,18 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
         print(f"resumed at step {done.steps}, {done.elapsed_s / 60:.1f} min", flush=True)
 
     total_s = minutes * 60
-    stage = stage_at(done.elapsed_s / total_s)
+    stage = stage_at(plan, done.elapsed_s / total_s)
     (work / STAGE_FILE).write_text(str(stage))
-    batches = iter(DataLoader(Batches(work, seed, done.steps), batch_size=None, num_workers=1, prefetch_factor=4))
+    # Forked, the loader would inherit locks of thread pools that have no threads there.
+    batches = iter(
+        DataLoader(
+            Batches(work, plan, seed, done.steps),
+            batch_size=None,
+            num_workers=1,
+            prefetch_factor=4,
+            multiprocessing_context="spawn",
+        )
+    )
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     last_saved = last_told = time.monotonic()
@@ -169,11 +208,11 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
     waited = 0.0
     with (work / "history.jsonl").open("a", encoding="utf-8") as history:
         while (share := (time.monotonic() - began) / total_s) < 1 and not stopped.is_set():
-            if stage_at(share) != stage:
-                stage = stage_at(share)
+            if stage_at(plan, share) != stage:
+                stage = stage_at(plan, share)
                 (work / STAGE_FILE).write_text(str(stage))
             for group in optimizer.param_groups:
-                group["lr"] = rate_at(share) * group["share"]
+                group["lr"] = rate_at(plan, share) * group["share"]
             before = time.monotonic()
             pictures, alphas, trusts = next(batches)
             waited += time.monotonic() - before
@@ -188,7 +227,7 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
             if done.steps % TELL_EVERY == 0:
                 rate = TELL_EVERY * BATCH / (now - last_told)
                 left = (total_s - done.elapsed_s) / 60
-                line = {**vars(done), "rate": rate, "lr": rate_at(share), "size": pictures.shape[1]}
+                line = {**vars(done), "rate": rate, "lr": rate_at(plan, share), "size": pictures.shape[1]}
                 history.write(json.dumps(line) + "\n")
                 history.flush()
                 print(
@@ -206,12 +245,18 @@ def train(data: Path, encoder: Path, work: Path, minutes: float, seed: int, thre
     print(f"{ended}: {done.steps} steps, {done.pictures} pictures, {done.elapsed_s / 60:.1f} min")
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster here: 1.2 to 1.6 x fp32 on a CPU with avx512_bf16, a tenth of it on one with AVX2."""
+    if device.type != "cpu":
+        return True
+    return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+
+
 def step(net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tensor, trusts: Tensor) -> float:
     """One optimiser step on uint8 (N, S, S, 3) and (N, S, S); the loss before it."""
     x = ((pictures.float() - 127.5) / 127.5).permute(0, 3, 1, 2)  # NHWC memory is channels_last
     target = alphas.unsqueeze(1).float() / 255
-    # bf16 was 1.2 to 1.6 x fp32 on a CPU with avx512_bf16, and channels_last 1.9 x.
-    with torch.autocast(x.device.type, torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bf16(x.device)):
         logits, sides = net.with_sides(x)
     loss = matte_loss(logits.float(), [side.float() for side in sides], target, trusts)
     optimizer.zero_grad(set_to_none=True)
@@ -223,14 +268,23 @@ def step(net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tenso
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the net; call again with the same --work to resume.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of manifest.tsv and the shards")
-    parser.add_argument("--encoder", type=Path, required=True, help="ImageNet encoder, .npz")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of a manifest.tsv and its shards")
+    begin = parser.add_mutually_exclusive_group(required=True)
+    begin.add_argument("--encoder", type=Path, help="begin anew from this ImageNet encoder, .npz")
+    begin.add_argument("--begin", type=Path, help="go on from this shipped net, .onnx")
     parser.add_argument("--work", type=Path, required=True, help="folder for cache and checkpoints")
     parser.add_argument("--minutes", type=float, default=100, help="length of the whole training")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    train(given.data, given.encoder, given.work, given.minutes, given.seed, given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+    cache = open_cache(given.data, given.work)
+    if given.begin:
+        plan, net = GO_ON, unfold(given.begin, Composer(cache, "train"))
+    else:
+        plan, net = ANEW, Net()
+        net.encoder.load_imagenet(given.encoder)
+    train(net, plan, given.work, given.minutes, given.seed, given.threads)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from composites import Composer, cast_shadow, lay, place
 from data import Cache, open_cache
-from export import SIDE, open_session
+from export import open_session
 
 Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
@@ -30,6 +30,9 @@ PHOTO_GROUPS = {
     "bearpaw/clothing-co-parsing": "people",
     "LTSACH/AILearningHub": "pets",
     "pcashman21/feral-cat-segmentation-dataset-and-model": "cats",
+    "carlotavz/computer-vision-animal-segmentation": "wild animals",
+    "KomaHomu/Applying-Mask-RCNN-in-endangered-animals-detection": "wild animals",
+    "a-hwang/building-facade-segmentation": "buildings",
 }
 CUTOUT_GROUPS = {
     "debian:sweethome3d-furniture": "objects",
@@ -119,12 +122,14 @@ class Predictor:
 
     def __init__(self, model: Path, threads: int) -> None:
         self.session = open_session(model, threads)
+        self.side = self.session.get_inputs()[0].shape[1]
 
     def predict(self, picture: Pixels) -> Plane:
         """Matte float32 (H, W) of a picture uint8 (H, W, 3), by way of the net's square."""
         height, width = picture.shape[:2]
-        smaller = max(height, width) > SIDE
-        square = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        smaller = max(height, width) > self.side
+        size = (self.side, self.side)
+        square = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
         matte = self.session.run(["matte"], {"picture": square[None]})[0][0]
         return cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -180,7 +185,7 @@ def _bytes(values: NDArray[np.generic]) -> Pixels:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Figures per group of an exported net.")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)

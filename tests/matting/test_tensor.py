@@ -30,6 +30,13 @@ def test_shrinking_averages() -> None:
     assert np.abs(tensor_of(working, Recipe(32, 48)) - blocks).max() <= 0.5  # one rounding
 
 
+def test_a_shorter_side_is_stretched_as_in_training() -> None:
+    """By area, as models/training/validate.py shows photographs: a landscape of the net's width, each row twice."""
+    working = np.random.default_rng(4).integers(0, 256, (4, 8, 3), np.uint8)
+
+    assert np.array_equal(tensor_of(working, Recipe(8, 8)), working.repeat(2, axis=0))
+
+
 def test_the_same_size_is_the_same_picture() -> None:
     """Nothing is lost where nothing needs to change."""
     assert np.array_equal(tensor_of(scene(32, 48), Recipe(32, 48)), scene(32, 48))

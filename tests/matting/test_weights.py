@@ -124,8 +124,8 @@ def test_what_can_be_loaded_together_is_known_before(tmp_path: Path) -> None:
     own, other = (str(tmp_path / folder / "own.onnx") for folder in ("a", "b"))
 
     weights.require_loadable([EMBEDDED, own], None, 15_000_000)
-    with pytest.raises(StartError, match=r"are 14 MB; this machine lets bgone use 13 MB"):
-        weights.require_loadable([EMBEDDED, own], None, 13_000_000)
+    with pytest.raises(StartError, match=r"are 5 MB; this machine lets bgone use 4 MB"):
+        weights.require_loadable([EMBEDDED, own], None, 4_000_000)
     with pytest.raises(StartError, match="Two models are called own"):
         weights.require_loadable([own, other], None, 15_000_000)
     with pytest.raises(StartError, match="bgone models pull u2netp"):

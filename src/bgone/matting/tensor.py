@@ -118,6 +118,7 @@ def _inside(recipe: Recipe, width: int, height: int, across: int, down: int) -> 
 
 
 def _resize(pixels: Tensor, width: int, height: int, recipe: Recipe) -> Tensor:
-    shrinks = pixels.shape[1] >= width and pixels.shape[0] >= height
-    how = cv2.INTER_AREA if shrinks and recipe.filter == "area" else cv2.INTER_LINEAR
+    # Area also where the picture is only stretched across its shorter side: so the embedded net saw it in training.
+    enlarges = max(pixels.shape[:2]) < max(width, height)
+    how = cv2.INTER_AREA if recipe.filter == "area" and not enlarges else cv2.INTER_LINEAR
     return np.ascontiguousarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)

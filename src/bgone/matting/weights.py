@@ -130,6 +130,21 @@ def verify(path: Path, model: Model) -> bytes | str:
     return content
 
 
+def load(name: str, models_dir: Path | None = None) -> tuple[bytes | str, Recipe | None]:
+    """What a runtime is given: the model's verified bytes or its path, and its recipe.
+
+    Returns:
+        As of ``verify``; an own file's path, and None where it has no recipe beside it.
+
+    Raises:
+        StartError: As of ``model_row``, ``own_recipe``, ``find`` and ``verify``.
+    """
+    row = model_row(name)
+    if row is None:
+        return name, own_recipe(Path(name))
+    return verify(find(row, models_dir), row), row.recipe
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file, lower-case hex.
 
