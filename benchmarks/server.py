@@ -161,7 +161,8 @@ def stop(server: Server) -> None:
 
 def bgone(model: str = "", **settings: object) -> Kind:
     """``bgone serve`` as users start it; settings become ``BGONE_*`` variables."""
-    given = {f"BGONE_{name.upper()}": str(value) for name, value in settings.items()}
+    # Who installs [cpu] has no OpenVINO to compare at the start; the developer's environment has.
+    given = {"BGONE_DEVICE": "cpu"} | {f"BGONE_{name.upper()}": str(value) for name, value in settings.items()}
     if model:
         given["BGONE_MODEL"] = model
     command = (sys.executable, "-m", "bgone", "serve", "--port", "{port}")

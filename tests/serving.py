@@ -92,6 +92,7 @@ def start(folder: Path, port: int | None, program: str = "bgone", /, **settings:
     """Start ``bgone serve``, or ``bgone work`` where no port is given; settings become ``BGONE_*`` variables."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("BGONE_")}
     clean["XDG_DATA_HOME"] = str(folder / "data")  # whatever accounts the developer has
+    clean["BGONE_DEVICE"] = "cpu"  # else every start would compare it with OpenVINO, and the machine choose
     given = {f"BGONE_{name.upper()}": str(value) for name, value in settings.items()}
     with (folder / "log").open("wb") as log:
         command = ["work"] if port is None else ["serve", "--port", str(port)]

@@ -37,7 +37,7 @@ Pixels = npt.NDArray[np.uint8]
 @pytest.fixture(scope="module")
 def cutter() -> Iterator[Cutter]:
     """One for all tests that change nothing."""
-    with Cutter(fetch_allow=("127.0.0.0/8",)) as cutter:
+    with Cutter(device="cpu", fetch_allow=("127.0.0.0/8",)) as cutter:
         yield cutter
 
 
@@ -192,6 +192,8 @@ def test_large_pictures_are_whole(cutter: Cutter) -> None:
 AS_THE_SERVER: list[dict[str, Any]] = [
     {},
     {"format": "jpg", "quality": 70},
+    {"format": "jpg", "quality": ("fine", 70)},
+    {"quality": "fine"},
     {"format": "auto", "background": "#fff"},
     {"format": "webp", "max_side": 90, "outline": 2.5, "outline_color": (0, 128, 255)},
     {"crop": True, "margin": ("5%", 3), "shadow": "drop", "shadow_opacity": 80},
@@ -261,7 +263,7 @@ def test_every_option_is_typed() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "kind", "words"),
     [
-        (PHOTO, {"quality": 0}, "invalid_option", "quality: expected a whole number from 1 to 100, got '0'."),
+        (PHOTO, {"quality": 0}, "invalid_option", "whole number from 1 to 100, or both, got '0'."),
         (PHOTO, {"background": (1, 2)}, "invalid_option", "background: expected none, blur"),
         (PHOTO, {"background": (1, 2, 300)}, "invalid_option", "background: expected none, blur"),
         (PHOTO, {"crop": object()}, "invalid_option", "crop: expected true"),
@@ -271,6 +273,8 @@ def test_every_option_is_typed() -> None:
         (PHOTO, {"region": "0 0 1000 1000"}, "region_out_of_bounds", "leaves the picture"),
         (PHOTO, {"returns": "picture"}, "invalid_option", "returns: expected bytes, image or array"),
         (ARRAY, {"format": "jpg"}, "invalid_option", "format: expected nothing beside returns='array'"),
+        (PHOTO, {"quality": ("fine", 0)}, "invalid_option", "or both, got 'fine 0'."),
+        (ARRAY, {"quality": "fine 3"}, "invalid_option", "quality: expected nothing beside returns='array'"),
         (ARRAY, {"quality": 3}, "invalid_option", "quality: expected nothing beside returns='array'"),
         (b"no picture", {}, "unreadable_image", "not a picture"),
         (PHOTO[:500], {}, "unreadable_image", "truncated"),
@@ -421,7 +425,7 @@ def test_a_cancelled_task_leaves_nothing_held() -> None:
 
 def test_closing_waits_for_what_is_under_way(cutout: Pixels) -> None:
     """Nobody who was let in goes empty-handed."""
-    closing = Cutter()
+    closing = Cutter(device="cpu")
     closing.open()
     futures = [closing._submit(ARRAY, None, {}) for _ in range(6)]
 
@@ -443,10 +447,10 @@ def test_a_closed_cutter_says_so() -> None:
 
 
 def test_one_call_needs_no_cutter(cutout: Pixels) -> None:
-    """``from bgone import cut``."""
-    assert_type(cut(ARRAY), Pixels)
+    """``from bgone import cut``; by whichever runtime ``auto`` takes here, so not to the last digit."""
+    pixels = assert_type(cut(ARRAY), Pixels)
 
-    assert np.array_equal(cut(ARRAY), cutout)
+    assert np.abs(pixels.astype(int) - cutout).mean() < 1
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:

@@ -379,4 +379,5 @@ def _studio_options(settings: Settings) -> StudioOptions:
         queue=settings.queue,
         deadline_s=settings.deadline_s,
         models=tuple(weights.called(name) for name in settings.enabled_models),
+        fine=settings.quality == "fine",
     )

@@ -17,13 +17,15 @@ from bgone.imaging import vips
 from bgone.machine import memory_bytes, resident_bytes, trim_malloc
 from bgone.matting import weights
 from bgone.matting.batcher import Batcher
+from bgone.matting.devices import open_net
 from bgone.matting.engine import Engine, EngineOptions
-from bgone.matting.onnx import OnnxNet
+from bgone.matting.selfcheck import Check
 from bgone.pipeline.sight import seat_bytes
 from bgone.pipeline.studio import Studio
 from bgone.settings import MEGABYTE, Settings
 
 OnFailure = Callable[[StartError], None]
+OnCheck = Callable[[Check, float], None]
 
 
 async def load_nets(
@@ -41,19 +43,21 @@ async def load_nets(
     # One lane for all nets: they share the cores, and two runs at once would hold the memory of both.
     lane = ThreadPoolExecutor(1, thread_name_prefix="net")
     engines: dict[str, Engine] = {}
+    checks: dict[str, Check] = {}
     try:
         weights.require_loadable(settings.enabled_models, settings.models_path, memory_bytes())
         for name in settings.enabled_models:
             asked = replace(options, model=name)
             on_run = partial(metrics.ran, weights.called(name))
-            engines[weights.called(name)] = await asyncio.to_thread(open_engine, asked, on_run, lane)
+            on_check = partial(_tell, checks, weights.called(name))
+            engines[weights.called(name)] = await asyncio.to_thread(open_engine, asked, on_run, lane, on_check)
     except StartError as error:
         on_failure(error)
         return
     (_, engine), *others = engines.items()
     studio.set_engine(engine, dict(others))
     keep_room(studio)
-    readings.ready({name: one.device for name, one in engines.items()})
+    readings.ready({name: one.device for name, one in engines.items()}, checks)
     structlog.get_logger("bgone").info("ready", model=settings.model, device=engine.device, libvips=vips.version())
 
 
@@ -66,12 +70,29 @@ def keep_room(studio: Studio) -> None:
         structlog.get_logger("bgone").warning("the nets leave little memory", budget_mb=room // MEGABYTE)
 
 
-def open_engine(options: EngineOptions, on_run: Callable[[int, float], None], lane: ThreadPoolExecutor) -> Engine:
+def open_engine(
+    options: EngineOptions, on_run: Callable[[int, float], None], lane: ThreadPoolExecutor, on_check: OnCheck
+) -> Engine:
     """Load, verify and warm a net; blocking, seconds at most: call it on a thread.
+
+    Args:
+        options: Which net, and where.
+        on_run: As of ``Batcher``.
+        lane: The same.
+        on_check: Hears what became of OpenVINO's self-check and how many seconds it took; of none: nothing.
 
     Raises:
         StartError: No runtime or two, an unknown model, a damaged file, or a device that is not really used.
     """
-    net = OnnxNet(options)
+    opened = open_net(options)
     trim_malloc()
-    return Batcher(net, options.max_batch, on_run, lane)
+    if opened.check is not None:
+        on_check(opened.check, opened.check_s)
+    return Batcher(opened.net, options.max_batch, on_run, lane)
+
+
+def _tell(checks: dict[str, Check], model: str, check: Check, seconds: float) -> None:
+    checks[model] = check
+    structlog.get_logger("bgone").info(
+        "openvino checked", model=model, result=check.result, words=check.words, seconds=round(seconds, 2)
+    )

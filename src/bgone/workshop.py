@@ -27,9 +27,9 @@ from bgone.imaging.photo import PhotoLimits
 from bgone.imaging.pillow_photos import heic_available
 from bgone.machine import cores, memory_bytes
 from bgone.matting.batcher import Batcher
+from bgone.matting.devices import open_net
 from bgone.matting.engine import EngineOptions
 from bgone.matting.models import EMBEDDED
-from bgone.matting.onnx import OnnxNet
 from bgone.pipeline.addresses import parse_networks
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher, FetchLimits
@@ -130,8 +130,8 @@ def commission(source: object, options: Mapping[str, object], returns: str | Non
             raise TypeError(f"{name!r} is no option; there are {', '.join(OPTIONS)}, background_image, background_url")
     render = replace(read_render_options(Fields("none", text=texts, files=files)), measure=False)
     if wanted != "bytes":
-        for name in ("format", "quality"):
-            if name in texts:
+        for name, is_of_a_file in (("format", "format" in texts), ("quality", render.quality_percent is not None)):
+            if is_of_a_file:
                 raise invalid_option(name, f"nothing beside returns={wanted!r}: only files have one", texts[name])
         render = replace(render, format=RAW)
     limits = PhotoLimits(tools.fetch_bytes, round(tools.max_megapixels * MEGABYTE), heic=heic_available())
@@ -292,7 +292,7 @@ class Workshop:
             allow = parse_networks(",".join(tools.fetch_allow))
         except ValueError as error:
             raise StartError(f"fetch_allow: {error}.") from error
-        net = OnnxNet(EngineOptions(tools.model or EMBEDDED, tools.models_path, tools.device, threads))
+        net = open_net(EngineOptions(tools.model or EMBEDDED, tools.models_path, tools.device, threads)).net
         self.device = net.device
         seats = threads + 1
         self._fetcher = Fetcher(FetchLimits(tools.fetch_bytes, total_s=FETCH_S), allow=allow)

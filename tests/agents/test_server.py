@@ -36,8 +36,10 @@ Work = Callable[[Client], Awaitable[Any]]
 
 
 def clean() -> dict[str, str]:
-    """The environment without the developer's own settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BGONE_")}
+    """The environment without the developer's own settings; the device as the test server's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BGONE_")} | {
+        "BGONE_DEVICE": "cpu"
+    }
 
 
 def command(*arguments: str) -> list[str]:
@@ -78,7 +80,7 @@ def link(result: types.CallToolResult) -> types.ResourceLink:
 @pytest.fixture(scope="module")
 def cutout() -> bytes:
     """What the photo becomes."""
-    with Cutter() as cutter:
+    with Cutter(device="cpu") as cutter:
         return cutter.cut(PHOTO)
 
 
@@ -179,7 +181,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"base64": "aGVsbG8="}, "damaged, truncated or not a picture"),
     ({"base64": "A" * 100_000}, "base64: at most 0.05 MB are read"),
     ({"path": "large.png"}, "at most 0.05 MB are read"),
-    ({"path": "photo.png", "quality": 0}, "quality: expected a whole number from 1 to 100, got '0'."),
+    ({"path": "photo.png", "quality": 0}, "or fine, a whole number from 1 to 100, or both, got '0'."),
     ({"path": "photo.png", "shadow": "soft"}, "shadow: expected none, drop, 3D, car or offset"),
     ({"path": "photo.png", "colour": "red"}, "colour: remove_background has no such argument; it has path, url"),
     ({"path": "photo.png", "later": True}, "later: remove_background has no such argument"),
@@ -287,7 +289,7 @@ def test_a_server_may_cut(folder: Path, cutout: bytes, server: Served) -> None:
         assert decode(picture(await client.call_tool("remove_background", options))[0]).shape == (60, 80, 3)
         refused = await client.call_tool("remove_background", {"path": "photo.png", "quality": 0})
         assert words(refused).startswith(
-            "quality: expected a whole number from 1 to 100, got '0'. (invalid_option, req_"
+            "quality: expected standard or fine, a whole number from 1 to 100, or both, got '0'. (invalid_option, req_"
         )
 
         refused = await client.call_tool("remove_background", {"path": "photo.png", "model": "nobody-knows"})

@@ -20,10 +20,11 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def bgone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """``bgone ARGUMENTS`` in this process, nothing set but the data folder."""
+    """``bgone ARGUMENTS`` in this process, nothing set but the data folder and the device (as in process.py)."""
     for name in [name for name in os.environ if name.startswith("BGONE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BGONE_DATA_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("BGONE_DEVICE", "cpu")
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(cli, arguments)

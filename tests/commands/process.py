@@ -14,7 +14,7 @@ COMMAND = (sys.executable, "-m", "bgone")
 
 
 def environment(said: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The developer's without ``BGONE_*``, and without what changes how programs speak."""
+    """The developer's without ``BGONE_*`` but for the device, and without what changes how programs speak."""
     strange = ("NO_COLOR", "TERM", "COLUMNS", "LINES")
     clean = {
         name: value
@@ -22,7 +22,8 @@ def environment(said: Mapping[str, str] | None = None) -> dict[str, str]:
         # What is asked here is on loopback: no proxy has anything to do with it.
         if not name.startswith("BGONE_") and not name.lower().endswith("_proxy") and name not in strange
     }
-    return clean | {"TERM": "xterm-256color"} | dict(said or {})
+    # On auto every call would compare OpenVINO with the usual runtime, and the machine choose.
+    return clean | {"TERM": "xterm-256color", "BGONE_DEVICE": "cpu"} | dict(said or {})
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -142,10 +143,28 @@ def test_a_model_that_is_missing_is_a_problem(tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     """With what to install."""
-    status, found = look(tmp_path, device="openvino")
+    status, found = look(tmp_path, device="cuda")
 
     assert status == 1
     assert {finding["state"] for finding in found["model"]} == {"ok", "problem"}
+
+
+def test_what_openvino_showed_is_told(tmp_path: Path) -> None:
+    """Of a device that nobody chose: what runs, and why that."""
+    status, found = look(tmp_path, device="auto")
+    state, words, _ = one(found, "openvino")
+
+    print(words)
+    assert (status, state) == (0, "ok")
+    assert one(found, "device")[1].startswith("OpenVINO " if ": used" in words else "CPUExecutionProvider ")
+
+
+def test_openvino_that_was_asked_for_is_told_with_its_precision(tmp_path: Path) -> None:
+    """It is used, so there is nothing to compare."""
+    _, found = look(tmp_path, device="openvino")
+
+    assert re.match(r"OpenVINO (f32|bf16|f16) runs ", one(found, "device")[1])
+    assert "openvino" not in found
 
 
 def test_a_data_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:

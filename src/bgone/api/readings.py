@@ -13,6 +13,7 @@ from bgone.api.backlog import Backlog
 from bgone.api.health import Health
 from bgone.api.lag import Lag
 from bgone.machine import peak_resident_bytes, resident_bytes
+from bgone.matting.selfcheck import Check
 from bgone.pipeline.studio import Studio
 
 Read = Callable[[], float | None]
@@ -48,6 +49,7 @@ class Readings(Collector):
     def __init__(self, studio: Studio, health: Health, lag: Lag, backlog: Backlog) -> None:
         seats, budget = studio.seats, studio.budget
         self._devices: Mapping[str, str] = {}
+        self._checks: Mapping[str, Check] = {}
         self._at_start: float | None = None
         self._table = (
             _Reading("bgone_ready", "1 when the server is ready.", lambda: float(health.trouble is None)),
@@ -83,9 +85,14 @@ class Readings(Collector):
             _Reading("bgone_credits_held", "Credits set aside and not yet charged.", lambda: backlog.credits_held),
         )  # fmt: skip
 
-    def ready(self, devices: Mapping[str, str]) -> None:
-        """The nets are loaded, (name → execution provider): what is resident now is what the program itself needs."""
-        self._devices = devices
+    def ready(self, devices: Mapping[str, str], checks: Mapping[str, Check]) -> None:
+        """The nets are loaded: what is resident now is what the program itself needs.
+
+        Args:
+            devices: Name of a net → what really runs it.
+            checks: Name of a net → what became of OpenVINO's self-check; without those that had none.
+        """
+        self._devices, self._checks = devices, checks
         self._at_start = resident_bytes()
 
     def collect(self) -> Iterator[Metric]:
@@ -96,7 +103,17 @@ class Readings(Collector):
         for model, device in (self._devices or {"": ""}).items():
             info.add_metric([__version__, model, device], 1)
         yield info
-        provider = GaugeMetricFamily("bgone_device", "1 for an execution provider in use.", labels=("provider",))
+        provider = GaugeMetricFamily("bgone_device", "1 for what runs a net.", labels=("provider",))
         for device in sorted(set(self._devices.values())):
             provider.add_metric([device], 1)
         yield provider
+        result = GaugeMetricFamily("bgone_openvino_check", "1: the result at start.", labels=("model", "result"))
+        ratio = GaugeMetricFamily(
+            "bgone_openvino_check_ratio", "OpenVINO's time by ONNX Runtime's, at start.", labels=("model",)
+        )
+        for model, check in self._checks.items():
+            result.add_metric([model, check.result], 1)
+            if check.ratio is not None:
+                ratio.add_metric([model], check.ratio)
+        yield result
+        yield ratio

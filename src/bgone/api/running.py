@@ -31,7 +31,9 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A net that is loaded."""
 
     name: str
-    device: Annotated[str, Meta(description="The execution provider that is really used.")]
+    device: Annotated[
+        str, Meta(description="What is really used: the execution provider, or OpenVINO with its precision.")
+    ]
     waiting: Annotated[int, Meta(description="Pictures that wait for it.")]
 
 

@@ -16,7 +16,7 @@ from bgone.matting.model import Recipe
 
 
 class Net(Protocol):
-    """A blocking net, e.g. ``matting.onnx.OnnxNet``."""
+    """A blocking net: ``matting.onnx.OnnxNet``, ``matting.openvino.OpenVinoNet``."""
 
     recipe: Recipe
     device: str

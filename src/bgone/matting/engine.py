@@ -25,7 +25,7 @@ class Engine(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it really runs: the execution provider's name."""
+        """Where it really runs: the execution provider's name, or ``OpenVINO`` with the precision."""
         ...
 
     @property

@@ -21,7 +21,7 @@ class Measured:
     """Figures of one model.
 
     Attributes:
-        device: Execution provider that ran it.
+        device: Execution provider, or OpenVINO with its precision, that ran it.
         load_s: Seconds to verify, load and warm it.
         net_ms: Milliseconds of the net for one picture, the median.
         memory_mb: What the process grew by at most; None where the kernel does not say.
@@ -39,7 +39,7 @@ def measure(options: EngineOptions, rounds: int) -> Measured:
     """Measure a model.
 
     Raises:
-        StartError: As of ``OnnxNet``, or the system killed the process.
+        StartError: As of ``open_net``, or the system killed the process.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         try:
@@ -49,11 +49,11 @@ def measure(options: EngineOptions, rounds: int) -> Measured:
 
 
 def _measure(options: EngineOptions, rounds: int) -> Measured:
-    from bgone.matting.onnx import OnnxNet
+    from bgone.matting.devices import open_net
 
     before = resident_bytes()
     began = time.perf_counter()
-    net = OnnxNet(options)
+    net = open_net(options).net
     load_s = time.perf_counter() - began
     pictures = np.random.default_rng(0).integers(0, 256, (1, net.recipe.height, net.recipe.width, 3), np.uint8)
     seconds = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,12 @@ from bgone.errors import StartError
 from bgone.matting import weights
 from bgone.matting.engine import EngineOptions, Matte, Tensor
 from bgone.matting.model import Recipe
+from bgone.matting.signature import KINDS, check_signature, recipe_of
 from bgone.matting.tensor import feed_of, mattes_of
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-_KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_EXTRAS = {"cpu": "cpu", "cuda": "gpu", "openvino": "openvino"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_EXTRAS = {"cpu": "cpu", "cuda": "gpu"}
 
 
 class OnnxNet:
@@ -32,23 +29,22 @@ class OnnxNet:
         recipe: Its input and output.
         device: Execution provider that really runs the graph.
         batchable: The graph's first axis is free, and all pictures have one size.
+        first_s: Seconds of its first run.
     """
 
     def __init__(self, options: EngineOptions) -> None:
         runtime = _import_runtime()
-        row = weights.model_row(options.model)
-        content: bytes | str = options.model
-        recipe = weights.own_recipe(Path(options.model)) if row is None else row.recipe
-        if row is not None:
-            content = weights.verify(weights.find(row, options.models_dir), row)
+        content, recipe = weights.load(options.model, options.models_dir)
         self.name = options.model
         self._session = _open_session(runtime, content, options)
         self.device: str = self._session.get_providers()[0]
-        self.recipe = recipe or _recipe_of(self._session.get_inputs()[0], options.model)
-        source, result = check_signature(self._session, self.recipe, options.model)
-        self._input, self._output, self._kind = source.name, result.name, _KINDS.get(source.type, np.float32)
+        sources, results = self._session.get_inputs(), self._session.get_outputs()
+        self.recipe = recipe or recipe_of(sources[0], options.model)
+        source, result = check_signature(sources, results, self.recipe, options.model)
+        self._input, self._output, self._kind = source.name, result.name, KINDS.get(source.type, np.float32)
         self.batchable = not isinstance(source.shape[0], int) and self.recipe.fit != "shortest"
         # Warm-up: the arena and thread pool are made now, not in the first customer's time.
+        began = time.perf_counter()
         try:
             self.run(np.zeros((1, self.recipe.height, self.recipe.width, 3), np.uint8))
         except _failures(runtime) as error:
@@ -56,6 +52,7 @@ class OnnxNet:
                 f"{options.model}: expected an output float32 (n, {self.recipe.height}, {self.recipe.width}), "
                 f"but a first run failed: {error}"
             ) from error
+        self.first_s = time.perf_counter() - began
 
     def run(self, batch: Tensor) -> Matte:
         """uint8 (n, height, width, 3) → float32 (n, height, width), clipped to 0..1."""
@@ -64,48 +61,22 @@ class OnnxNet:
         return mattes_of(answer, batch.shape[:3], self.recipe)
 
 
-def check_signature(session: Any, recipe: Recipe, name: str) -> tuple[Any, Any]:
-    """The session's input and output that the recipe names.
-
-    Raises:
-        StartError: They are not there or of another shape; the words tell what is expected and what the graph has.
-    """
-    source = _named(session.get_inputs(), recipe.input)
-    result = _named(session.get_outputs(), recipe.output)
-    kinds = ("tensor(uint8)",) if recipe.number == "uint8" else ("tensor(float)", "tensor(float16)")
-    size = [None, None] if recipe.fit == "shortest" else [recipe.height, recipe.width]
-    wanted = [None, 3, *size] if recipe.layout == "nchw" else [None, *size, 3]
-    answers = ([None, *size], [None, 1, *size], [None, *size, 1])
-    if (
-        source is None
-        or result is None
-        or source.type not in kinds
-        or not _fits(source.shape, wanted)
-        or not (result.shape is None or len(result.shape) == 0 or any(_fits(result.shape, one) for one in answers))
-    ):
-        number = "uint8" if recipe.number == "uint8" else "float32 or float16"
-        raise StartError(
-            f"{name}: expected an input {recipe.input or '(any name)'} {number} {_words(wanted)} "
-            f"and an output {recipe.output or '(any name)'} {_words(answers[0])} or {_words(answers[1])}; "
-            f"the graph has {_told(session.get_inputs())} and {_told(session.get_outputs())}."
-        )
-    return source, result
-
-
 def check_file(path: Path, recipe: Recipe, name: str) -> None:
     """Look at a file's inputs and outputs without running it.
 
     Raises:
         StartError: They are not those of the recipe, or it is no net.
     """
-    check_signature(_look_into(path, name), recipe, name)
+    session = _look_into(path, name)
+    check_signature(session.get_inputs(), session.get_outputs(), recipe, name)
 
 
 def check_own(path: Path) -> None:
     """The same for an operator's own file, with the recipe beside it or that of its graph."""
     recipe = weights.own_recipe(path)
     session = _look_into(path, str(path))
-    check_signature(session, recipe or _recipe_of(session.get_inputs()[0], str(path)), str(path))
+    sources, results = session.get_inputs(), session.get_outputs()
+    check_signature(sources, results, recipe or recipe_of(sources[0], str(path)), str(path))
 
 
 def _look_into(path: Path, name: str) -> Any:
@@ -117,25 +88,6 @@ def _look_into(path: Path, name: str) -> Any:
         return runtime.InferenceSession(str(path), settings, providers=[PROVIDERS["cpu"]])
     except _failures(runtime) as error:
         raise StartError(f"{name} is no net that ONNX Runtime reads: {error}") from error
-
-
-def _named(tensors: list[Any], name: str) -> Any | None:
-    return next((tensor for tensor in tensors if name in ("", tensor.name)), None)
-
-
-def _fits(shape: list[Any], wanted: list[int | None]) -> bool:
-    """Whether every side is as wanted, or left open by the graph."""
-    return len(shape) == len(wanted) and all(
-        want is None or not isinstance(side, int) or side == want for side, want in zip(shape, wanted, strict=True)
-    )
-
-
-def _words(shape: list[int | None]) -> str:
-    return f"({', '.join('n' if side is None else str(side) for side in shape)})"
-
-
-def _told(tensors: list[Any]) -> str:
-    return ", ".join(f"{tensor.name} {tensor.type} {tensor.shape}" for tensor in tensors)
 
 
 def installed_runtimes() -> list[str]:
@@ -211,8 +163,6 @@ def _session(runtime: Any, content: bytes | str, options: EngineOptions, provide
     providers: list[Any] = [provider]
     if provider == PROVIDERS["cuda"]:
         providers = [(provider, {"arena_extend_strategy": "kSameAsRequested"}), PROVIDERS["cpu"]]
-    if provider == PROVIDERS["openvino"]:
-        providers = [(provider, {"device_type": "CPU", "num_of_threads": str(options.threads)})]
     try:
         return runtime.InferenceSession(content, settings, providers=providers)
     except _failures(runtime) as error:
@@ -224,14 +174,3 @@ def _failures(runtime: Any) -> tuple[type[Exception], ...]:
     declared = vars(runtime.capi.onnxruntime_pybind11_state).values()
     families = [kind for kind in declared if isinstance(kind, type) and issubclass(kind, Exception)]
     return (*families, RuntimeError, ValueError)
-
-
-def _recipe_of(tensor: Any, name: str) -> Recipe:
-    shape = tensor.shape
-    fixed = len(shape) == 4 and shape[3] == 3 and all(isinstance(side, int) for side in shape[1:3])
-    if tensor.type != "tensor(uint8)" or not fixed:
-        raise StartError(
-            f"{name}: expected an input uint8 (n, height, width, 3) with fixed height and width, "
-            f"got {tensor.type} {shape}."
-        )
-    return Recipe(width=shape[2], height=shape[1])

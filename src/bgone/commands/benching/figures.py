@@ -18,8 +18,8 @@ from bgone import __version__
 from bgone.commands.benching.drawn import photo
 from bgone.cutter import Cutter
 from bgone.machine import cores, memory_bytes, peak_resident_bytes, resident_bytes, settle_malloc, trim_malloc
+from bgone.matting.devices import open_net
 from bgone.matting.engine import EngineOptions
-from bgone.matting.onnx import OnnxNet
 from bgone.matting.tensor import size_of
 from bgone.settings import MEGABYTE, Settings
 
@@ -98,7 +98,7 @@ def measure(settings: Settings, seconds: float, tell: Callable[[str], None]) -> 
 
 def _net(settings: Settings, seconds: float) -> tuple[str, float]:
     options = EngineOptions(settings.model, settings.models_path, settings.device, settings.net_threads)
-    net = OnnxNet(options)
+    net = open_net(options).net
     across, down = size_of(net.recipe, *SIZES[1])
     picture = np.full((1, down, across, 3), 127, np.uint8)
     return net.device, _milliseconds(median(_times(lambda: net.run(picture), seconds)))

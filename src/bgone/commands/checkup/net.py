@@ -12,8 +12,10 @@ import numpy as np
 from bgone.commands.checkup.finding import Finding, ok, problem, warning
 from bgone.errors import StartError
 from bgone.matting import weights
+from bgone.matting.batcher import Net
+from bgone.matting.devices import open_net
 from bgone.matting.engine import EngineOptions
-from bgone.matting.onnx import PROVIDERS, OnnxNet, installed_runtimes
+from bgone.matting.onnx import PROVIDERS, installed_runtimes
 from bgone.matting.tensor import size_of
 from bgone.settings import Settings
 
@@ -33,7 +35,7 @@ def net(settings: Settings) -> Iterator[Finding]:
     for name in settings.enabled_models:
         try:
             yield ok("model", f"{name}: {_file(name, settings.models_path)}")
-            yield _device(replace(options, model=name))
+            yield from _device(replace(options, model=name))
         except StartError as error:
             yield problem("model", str(error))
 
@@ -47,8 +49,16 @@ def _file(name: str, models_dir: Path | None) -> str:
     return f"{path}, verified"
 
 
-def _device(options: EngineOptions) -> Finding:
-    opened = OnnxNet(options)
+def _device(options: EngineOptions) -> Iterator[Finding]:
+    opened = open_net(options)
+    yield _pace(opened.net, options)
+    if opened.check is not None:
+        words = f"{opened.check.words} (looked at for {opened.check_s:.1f} s)"
+        state = warning if opened.check.result == "failed" else ok
+        yield state("openvino", words)
+
+
+def _pace(opened: Net, options: EngineOptions) -> Finding:
     across, down = size_of(opened.recipe, 640, 480)
     picture = np.full((1, down, across, 3), 127, np.uint8)
     times = []
