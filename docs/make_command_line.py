@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,7 +60,7 @@ def _row(option: click.Option) -> str:
     return f"| `{_cell(names)}` | {_cell(option.help or '')}{again} |"
 
 
-def _value(kind: click.ParamType) -> str:
+def _value(kind: click.ParamType[Any]) -> str:
     if isinstance(kind, click.Choice):
         return "|".join(map(str, kind.choices))
     return "FILE" if isinstance(kind, click.Path) else "N"

@@ -35,7 +35,7 @@ class CutOptions(TypedDict, total=False):
     """Every option, named and explained in docs/dialects/bgone.md; None, like nothing at all, is the default."""
 
     format: Literal["png", "auto", "jpg", "jpeg", "webp", "tiff", "tif", "bmp", "gif", "avif", "zip"] | None
-    quality: int | None
+    quality: int | str | tuple[str, int] | None
     channels: Literal["rgba", "rgb", "alpha"] | None
     max_side: int | None
     max_megapixels: float | None

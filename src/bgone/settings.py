@@ -75,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="Where the net runs; a device asked for and not really used is a start-up failure."),
     ] = "auto"
     threads: Annotated[int, Meta(ge=0, description="Threads of the net; 0: all cores.")] = 0
+    quality: Annotated[
+        Literal["standard", "fine"],
+        Meta(description="Edges of requests that do not say: standard, or fine (the net looks at them again)."),
+    ] = "standard"
     max_batch: Annotated[int, Meta(ge=1, le=256, description="Most pictures in one run of the net.")] = 1
     low_memory: Annotated[bool, Meta(description="Less memory for the net, 20-25 % more CPU.")] = False
     picture_threads: Annotated[int, Meta(ge=0, description="Threads that decode and draw; 0: all cores.")] = 0

@@ -69,6 +69,10 @@ READ: list[tuple[dict[str, str], RenderOptions]] = [
     ({"format": "tif"}, asked(format="tiff")),
     ({"quality": "1"}, asked(quality_percent=1)),
     ({"quality": "100"}, asked(quality_percent=100)),
+    ({"quality": "standard"}, asked(fine=False)),
+    ({"quality": "Fine"}, asked(fine=True)),
+    ({"quality": "fine 90"}, asked(fine=True, quality_percent=90)),
+    ({"quality": "7, standard"}, asked(fine=False, quality_percent=7)),
     ({"channels": "rgba"}, asked()),
     ({"channels": "rgb"}, asked(channels="rgb")),
     ({"channels": "ALPHA"}, asked(channels="alpha")),
@@ -152,7 +156,9 @@ def test_every_option_is_read_above() -> None:
 
 REFUSED = [
     ("format", "psd", "png, auto, jpg, webp"), ("quality", "0", "1 to 100"), ("quality", "101", "1 to 100"),
-    ("quality", "high", "1 to 100"), ("channels", "cmyk", "rgba, rgb or alpha"), ("max_side", "0", "1 to 100000"),
+    ("quality", "high", "standard or fine"), ("quality", "fine fine", "or both"), ("quality", "9 9", "or both"),
+    ("quality", "fine 0", "1 to 100"), ("quality", ",", "standard or fine"),
+    ("channels", "cmyk", "rgba, rgb or alpha"), ("max_side", "0", "1 to 100000"),
     ("max_side", "9.5", "whole"), ("max_megapixels", "0", "0.0001 to 10000"), ("width", "10001", "1 to 10000"),
     ("height", "-1", "1 to 10000"), ("fit", "fill", "contain, cover or scale-down"), ("crop", "maybe", "true"),
     ("margin", "1 2 3", "1, 2 or 4"), ("margin", "5001", "5000 pixels"), ("margin", "101%", "100%"),

@@ -48,6 +48,7 @@ EVERYTHING = RenderOptions(
     measure=True,
     needs_subject=True,
     quality_percent=70,
+    fine=True,
 )
 
 

@@ -8,7 +8,7 @@ from mcp import types
 
 from bgone.api.render_options import OPTIONS, Option
 
-_NUMBERS = ("PX", "MP", "0..100", "1..100")
+_NUMBERS = ("PX", "MP", "0..100")
 
 REMOVE, JOB, ACCOUNT = "remove_background", "job_status", "account"
 PHOTOS = ("path", "url", "base64")

@@ -108,6 +108,14 @@ class PictureField:
     help: str
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What ``quality`` says: of a lossy file, 1..100, and whether edges are fine; None where it does not say."""
+
+    percent: int | None = None
+    fine: bool | None = None
+
+
 def _parse_ground(text: str) -> Colour | BlurGround | None:
     word = text.lower()
     if word == "none":
@@ -152,6 +160,17 @@ def _parse_offset(text: str) -> Point | None:
     return (shifts[0], shifts[1]) if len(shifts) == len(words) == 2 else None
 
 
+def _parse_quality(text: str) -> Quality | None:
+    words = text.lower().replace(",", " ").split()
+    edges = [word for word in words if word in _EDGES]
+    percents = [_WHOLE_PERCENT.parse(word) for word in words if word not in _EDGES]
+    if not words or len(edges) > 1 or len(percents) > 1 or None in percents:
+        return None
+    return Quality(percents[0] if percents else None, edges[0] == "fine" if edges else None)
+
+
+_EDGES = ("standard", "fine")
+_WHOLE_PERCENT = integer(1, 100)
 _STRENGTH = number(1, 100)
 _SIDE_OF_ASPECT = number(0.01, 100_000)
 _OFFSET = number(-MOST_OFFSET_PX, MOST_OFFSET_PX)
@@ -174,9 +193,14 @@ OPTIONS: dict[str, Option] = {
         ),
         Option(
             "quality",
-            "1..100",
-            "quality of jpg, webp, avif and the jpg in a zip (default: the format's own)",
-            integer(1, 100),
+            "QUALITY",
+            "edges, standard or fine (the net looks at them again and takes longer; default: the operator's), and "
+            "1..100 for jpg, webp, avif and the jpg in a zip (default: the format's own); both are said as fine 90",
+            Reader(
+                "standard or fine, a whole number from 1 to 100, or both",
+                _parse_quality,
+                {"anyOf": [_WHOLE_PERCENT.schema, matching("standard|fine|(standard|fine) ([1-9][0-9]?|100)")]},
+            ),
         ),
         Option(
             "channels",
@@ -360,6 +384,7 @@ def _render_options(values: Mapping[str, Any], pictures: list[Source]) -> Render
     alpha = channels == "alpha"
     ground = _ground(values, pictures)
     scale, position = _placed(values)
+    quality = values.get("quality", Quality())
     return RenderOptions(
         format=values.get("format", "png"),
         channels=channels,
@@ -378,7 +403,8 @@ def _render_options(values: Mapping[str, Any], pictures: list[Source]) -> Render
         shadow=None if alpha else _shadow(values),
         outline=None if alpha else _outline(values),
         measure=True,
-        quality_percent=values.get("quality"),
+        quality_percent=quality.percent,
+        fine=quality.fine,
     )
 
 

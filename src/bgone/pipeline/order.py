@@ -166,6 +166,7 @@ class RenderOptions:
         measure: The subject's box is needed with the answer's headers.
         needs_subject: An empty matte is an error (``nothing_found``).
         quality_percent: 1..100 for lossy formats; None takes the format's own default.
+        fine: The net is asked again about the outline, in tiles; None: as the operator says.
     """
 
     format: str = "png"
@@ -188,6 +189,7 @@ class RenderOptions:
     measure: bool = False
     needs_subject: bool = False
     quality_percent: int | None = None
+    fine: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from bgone.matting.inner import close_inside
 from bgone.matting.model import Recipe
 from bgone.matting.tensor import matte_of, tensor_of
 from bgone.pipeline.budget import Budget, Holding
+from bgone.pipeline.closer import look_closer
 from bgone.pipeline.drawing import Drawing
 from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.order import Link, Order, PictureGround, RenderOptions, Source, Upload
@@ -34,7 +35,7 @@ from bgone.pipeline.placement import largest_answer, region_box
 from bgone.pipeline.plan import Plan
 from bgone.pipeline.render import AUTO, PICTURE_KINDS, bands, draw, plan
 from bgone.pipeline.seats import Seat, Seats
-from bgone.pipeline.sight import settled, working_side
+from bgone.pipeline.sight import fine_side, settled, settled_side, working_side
 from bgone.pipeline.spool import PIECE_BYTES, Spool
 from bgone.pipeline.timings import Timings
 
@@ -55,6 +56,7 @@ class StudioOptions:
         queue: Orders waiting for a seat; more are refused.
         deadline_s: Seconds from admission to the last byte drawn.
         models: Names that orders may choose from; the first is the default's.
+        fine: Orders that do not say get fine edges.
     """
 
     threads: int
@@ -62,6 +64,7 @@ class StudioOptions:
     queue: int
     deadline_s: float
     models: tuple[str, ...] = ()
+    fine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,14 @@ class Task:
         photo: The photo's header.
         region: The part of it that the net may see.
         ground: The header of the picture under the subject, or None.
+        fine: The net is asked again about the outline.
     """
 
     options: RenderOptions
     photo: Photo
     region: Box
     ground: Photo | None
+    fine: bool = False
 
 
 class Stop:
@@ -215,7 +220,8 @@ class Studio:
                 with timings.measure("wait"):
                     seat = await self.seats.take()
                 try:
-                    return await self._cut(engine, Task(order.options, photo, region, ground), timings, stop, seat)
+                    task = Task(order.options, photo, region, ground, fine=self._is_fine(order.options))
+                    return await self._cut(engine, task, timings, stop, seat)
                 except BaseException:
                     seat.leave()
                     raise
@@ -241,6 +247,9 @@ class Studio:
         models = self.options.models
         if name and name not in models:
             raise invalid_option("model", f"one of {', '.join(models)}" if models else "no model", name)
+
+    def _is_fine(self, options: RenderOptions) -> bool:
+        return self.options.fine if options.fine is None else options.fine
 
     async def _engine_of(self, order: Order) -> Engine:
         default = await asyncio.shield(self._engine)
@@ -274,7 +283,11 @@ class Studio:
         matte: Matte | None = None
         if engine is not None and tensor is not None:
             with timings.measure("predict"):
-                matte = await engine.predict(tensor)
+                answer = await engine.predict(tensor)
+            height, width = seen.working.shape[:2]
+            matte = matte_of(answer, engine.recipe, width, height)
+            if task.fine:
+                matte = await self._refined(engine, task, seen, matte, timings)
         with timings.measure("maps"):
             drawing, planned = await self._on_picture_thread(lambda: _prepare(task, seen, matte, recipe, stop))
         spool = Spool(self._disk, SPOOL_BYTES)
@@ -296,6 +309,18 @@ class Studio:
             photo_height=task.photo.height,
             subject=planned.subject,
         )
+
+    async def _refined(self, engine: Engine, task: Task, seen: Look, matte: Matte, timings: Timings) -> Matte:
+        """The matte with finer edges, of the working picture's size; as it was where nothing is to be gained."""
+        recipe = engine.recipe
+        if fine_side(task.region, recipe) is None:
+            return matte
+        with timings.measure("maps"):
+            closer = await self._on_picture_thread(lambda: look_closer(seen.working, matte, recipe))
+        with timings.measure("predict"):
+            mattes = await closer.ask(engine)
+        with timings.measure("maps"):
+            return await self._on_picture_thread(lambda: closer.merged(mattes, recipe))
 
     def _start_drawing(
         self, drawing: Drawing, planned: Plan, ground: Photo | None, spool: Spool, timings: Timings, seat: Seat
@@ -339,16 +364,17 @@ def _open(data: bytes, order: Order) -> tuple[Photo, Box]:
 def _look(task: Task, recipe: Recipe | None) -> tuple[Look, Tensor | None]:
     """Pass 1, and what the net is asked; None where the photo comes back as it is."""
     own_alpha, region = task.options.own_alpha, task.region
-    seen = look(task.photo, working_side(region, recipe), region, drop_alpha=own_alpha == "drop")
+    usual = working_side(region, recipe)
+    longest = max(usual, fine_side(region, recipe) or 0) if task.fine and recipe is not None else usual
+    seen = look(task.photo, longest, region, drop_alpha=own_alpha == "drop")
     if recipe is None or (own_alpha == "keep" and not seen.opaque):
         return seen, None
-    return seen, tensor_of(seen.working, recipe)
+    # Fine or not, the net is first shown the picture by the same way.
+    return seen, tensor_of(settled(seen, usual).working, recipe)
 
 
 def _prepare(task: Task, seen: Look, matte: Matte | None, recipe: Recipe | None, stop: Stop) -> tuple[Drawing, Plan]:
-    if matte is not None and recipe is not None:
-        matte = matte_of(matte, recipe, seen.working.shape[1], seen.working.shape[0])
-    seen = settled(seen)
+    seen = settled(seen, settled_side(recipe, fine=task.fine))
     maps = uncut(seen.working, seen.alpha) if matte is None else _maps(seen, matte, task.options)
     drawing = Drawing(task.photo, seen, maps, stop.check, as_is=matte is None)
     return drawing, plan(drawing, task.options)

@@ -226,6 +226,22 @@ def test_options_do_what_they_do_for_programs(console: Visit, server: Served, ba
     assert data != direct(server, ball_photo.read_bytes())
 
 
+def test_edges_and_a_files_quality_are_asked_together(console: Visit, server: Served, tmp_path: Path) -> None:
+    """They are one option of the API; each has a control of its own."""
+    path = tmp_path / "large.png"
+    path.write_bytes(encode(ball(800, 560), "PNG"))
+    console.add(path)
+    console.ready()
+    console.open_groups()
+    console.page.locator("#o-quality-edges").select_option("fine")
+    console.ready()
+    assert downloaded(console)[1] == direct(server, path.read_bytes(), quality="fine")
+
+    set_option(console, "format", "jpg")
+    set_option(console, "quality", "40")
+    assert downloaded(console)[1] == direct(server, path.read_bytes(), format="jpg", quality="40 fine")
+
+
 @pytest.mark.parametrize(
     ("segment", "option", "value", "asked"),
     [

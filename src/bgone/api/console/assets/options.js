@@ -46,7 +46,9 @@ export class Options extends EventTarget {
       }
       const value = control.type === "checkbox" ? String(control.checked) : control.value.trim();
       if (value === "" || value === "own" || value === control.dataset.default) continue;
-      asked.push([option, (control.dataset.prefix ?? "") + value]);
+      const said = asked.find(([name]) => name === option); // quality: of the file, and of the edges
+      if (said) said[1] += ` ${value}`;
+      else asked.push([option, (control.dataset.prefix ?? "") + value]);
     }
     return asked;
   }
