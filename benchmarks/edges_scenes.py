@@ -228,6 +228,20 @@ def sticks(drawing: Drawing) -> None:
     drawing.lay(drawing.area(ring(60, middle, 0.8, 0.11, 0.15)), (60, 90, 140))
 
 
+def focus(drawing: Drawing) -> None:
+    """Four stones at four distances from the lens: the first sharp, the last blurred over a tenth of its width."""
+    middle = drawing.width / drawing.height / 2
+    stones: list[tuple[float, float, float, Colour]] = [
+        (middle - 0.38, 0.3, 0.0005, (200, 80, 60)),
+        (middle + 0.05, 0.32, 0.002, (190, 150, 120)),
+        (middle + 0.45, 0.35, 0.005, (60, 90, 150)),
+        (middle - 0.1, 0.75, 0.012, (220, 220, 210)),
+    ]
+    for x, y, sigma, colour in stones:
+        sharp = drawing.area(ring(90, x, y, 0.17, 0.2, 0.06))
+        drawing.lay(np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma * drawing.height), np.uint8), colour)
+
+
 SCENES: dict[str, Callable[[Drawing], None]] = {
     "hair": hair,
     "fur": fur,
@@ -235,6 +249,7 @@ SCENES: dict[str, Callable[[Drawing], None]] = {
     "glass": glass,
     "motion": motion,
     "sticks": sticks,
+    "focus": focus,
 }
 # Base colour, and how much of the ground's structure is as fine as pixels: calm studio, meadow, street and so on.
 GROUNDS: dict[str, tuple[Colour, float]] = {
@@ -244,6 +259,7 @@ GROUNDS: dict[str, tuple[Colour, float]] = {
     "glass": ((160, 130, 95), 0.3),
     "motion": ((110, 150, 90), 0.8),
     "sticks": ((185, 195, 205), 0.0),
+    "focus": ((120, 140, 110), 0.3),
 }
 
 

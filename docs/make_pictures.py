@@ -17,9 +17,10 @@ import numpy.typing as npt
 import PIL.Image
 
 from bgone.imaging.geometry import Length, SizeCap
+from bgone.matting.batcher import Batcher
 from bgone.matting.engine import EngineOptions
 from bgone.matting.models import EMBEDDED
-from bgone.nets import open_engine
+from bgone.matting.onnx import OnnxNet
 from bgone.pipeline.budget import Budget
 from bgone.pipeline.fetch import Fetcher
 from bgone.pipeline.order import (
@@ -172,8 +173,8 @@ async def draw_all() -> dict[str, Pixels]:
     """Every picture of the page by name, uint8 (h, w, bands)."""
     fetcher = Fetcher()
     studio = Studio(fetcher, StudioOptions(threads=2, seats=1, queue=0, deadline_s=60), Budget(10**9))
-    engine = await asyncio.to_thread(open_engine, EngineOptions(EMBEDDED, device="cpu", threads=2), lambda _: None)
-    studio.set_engine(engine)
+    net = await asyncio.to_thread(OnnxNet, EngineOptions(EMBEDDED, device="cpu", threads=2))
+    studio.set_engine(Batcher(net, 1, lambda _pictures, _seconds: None))
     try:
         return {row.name: await draw(studio, row) for rows in SHOWN.values() for row in rows}
     finally:

@@ -59,7 +59,8 @@ def whole(cut: Cut, picture: Pixels) -> Pixels:
     back = cv2.resize(cut.background.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     alpha = np.clip((line[..., :3] * picture / 255).sum(axis=2, keepdims=True) + line[..., 3:], 0, 1)
     alpha = np.rint(alpha * 255) / 255
-    clean = np.clip(front + alpha * (picture - alpha * front - (1 - alpha) * back), 0, 255)
+    missing = picture - alpha * front - (1 - alpha) * back
+    clean = np.clip(front + np.minimum(1, 2 * alpha) * missing, 0, 255)
     return np.asarray(np.rint(np.concatenate([np.where(alpha > 0, clean, 0), alpha * 255], axis=2)), np.uint8)
 
 

@@ -60,6 +60,42 @@ def test_blurred_matte_becomes_the_pictures_edge() -> None:
     assert np.abs(edges.apply(line, picture) - alpha).mean() < 0.1 * np.abs(blurred(alpha) - alpha).mean()
 
 
+def test_what_is_out_of_focus_stays_so() -> None:
+    """The same matte on a picture as blurred as it: the edge is the lens's, and stays; noise does not hide that."""
+    alpha = blurred(disc(256, 192, 60))
+    picture = painted(alpha, (0.8, 0.3, 0.2), (0.2, 0.4, 0.6))
+    grain = [(plane - np.float32(0.5)) * np.float32(0.015) for plane in noise(2, 256, 192)]
+    picture = [plane + rough for plane, rough in zip(picture, grain, strict=True)]
+
+    line, _ = edges.guide(picture, edges.settle(alpha))
+
+    assert np.abs(edges.apply(line, picture) - alpha).max() < 0.15
+
+
+def test_the_nets_indecision_ends() -> None:
+    """Half a matte's answer that nothing in the picture explains does not come out as haze, its outline stays."""
+    hesitant = blurred(disc(256, 192, 60), 20)
+
+    line, _ = edges.guide([np.full_like(hesitant, 0.5)] * 3, edges.settle(hesitant))
+
+    alpha = edges.apply(line, [np.full_like(hesitant, 0.5)] * 3)
+    hazy, was = ((matte > 0.05) & (matte < 0.95) for matte in (alpha, hesitant))
+    assert hazy.sum() < 0.35 * was.sum()
+    assert ((alpha > 0.5) == (hesitant > 0.5)).mean() > 0.99
+
+
+def test_strands_stay_soft() -> None:
+    """A fringe that is half subject everywhere, by its colours and by the matte, is not cut into all or nothing."""
+    fringe = np.zeros((192, 256), np.float32)
+    fringe[:, :80], fringe[:, 80:176] = 1, np.random.default_rng(3).uniform(0.25, 0.75, (192, 96))
+    picture = painted(fringe, (0.8, 0.3, 0.2), (0.2, 0.4, 0.6))
+
+    line, _ = edges.guide(picture, blurred(fringe, 2))
+
+    inside = np.s_[:, 96:160]
+    assert np.abs(edges.apply(line, picture)[inside] - fringe[inside]).mean() < 0.1
+
+
 def test_matte_stays_where_the_picture_has_no_edge() -> None:
     """Without any contrast the matte's own outline is kept, about where it was and not softer."""
     alpha = disc(256, 192, 60)

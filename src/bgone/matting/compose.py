@@ -183,7 +183,7 @@ class Painter:
         return np.asarray(cv2.convertScaleAbs(np.maximum(total, 0, out=total)), np.uint8)
 
     def _clean(self, y: int, left: int, rgb: Pixels, alpha: Pixels, target: Pixels) -> None:
-        """Give soft pixels in ``target`` their colour, F + alpha·(I - alpha·F - (1 - alpha)·B), in whole numbers."""
+        """Give soft pixels in ``target`` their colour (``foreground.regain``), in whole numbers."""
         soft = cv2.inRange(alpha, np.array(1), np.array(254))
         column, row, width, height = cv2.boundingRect(soft)
         if not width:
@@ -191,10 +191,15 @@ class Painter:
         part = np.s_[row : row + height, column : column + width]
         front = self._enlarge(self._foreground, y + row, left + column, height, width)
         back = self._enlarge(self._background, y + row, left + column, height, width)
-        weight = cv2.cvtColor(alpha[part], cv2.COLOR_GRAY2RGB).astype(np.int16)
-        apart = cv2.multiply(cv2.subtract(front, back, dtype=cv2.CV_16S), weight, scale=1 / 255)
-        missing = cv2.subtract(cv2.subtract(rgb[part], back, dtype=cv2.CV_16S), apart)
-        clean = cv2.add(front, cv2.multiply(missing, weight, scale=1 / 255), dtype=cv2.CV_8U)
+        level = np.ascontiguousarray(alpha[part])
+        weight = cv2.cvtColor(level, cv2.COLOR_GRAY2RGB).astype(np.int16)
+        share = cv2.cvtColor(cv2.add(level, level), cv2.COLOR_GRAY2RGB).astype(np.int16)
+        # numpy's sums and OpenCV's products: each is several times as fast here as the other's.
+        subject, ground = front.astype(np.int16), back.astype(np.int16)
+        missing = rgb[part] - ground
+        missing -= np.asarray(cv2.multiply(subject - ground, weight, scale=1 / 255), np.int16)
+        subject += np.asarray(cv2.multiply(missing, share, scale=1 / 255), np.int16)
+        clean = np.clip(subject, 0, 255).astype(np.uint8)
         cv2.copyTo(cv2.cvtColor(clean, cv2.COLOR_RGB2RGBA), soft[part], dst=target[part])
         target[part][..., 3] = alpha[part]
 

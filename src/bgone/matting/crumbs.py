@@ -17,7 +17,7 @@ Plane: TypeAlias = NDArray[np.float32]
 Pixels: TypeAlias = NDArray[np.uint8]
 Cells: TypeAlias = NDArray[np.bool_]
 
-# Part of the picture: a square of a twentieth of its sides, 16 pixels of a net that sees 320. What is larger is
+# Part of the picture: a square of a twentieth of its sides, 19 pixels of a net that sees 384. What is larger is
 # something that the net saw, and has said what it thinks of it.
 MOST_SHARE = 0.0025
 FAINT = 0.1  # an edge's last tenth is settled anyway (``edges.DOUBT``)

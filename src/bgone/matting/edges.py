@@ -3,10 +3,14 @@
 In a small window alpha is taken to be a linear function of the colour, alpha = a·I + b. The four numbers are smooth, so
 they may be fitted where it is cheap and applied to a larger picture. That is done from coarse to fine: fitted at a
 sixth of the working size and applied at a third of it, fitted there and applied at half, and so on, the last fit being
-for the output. Coarse windows move an outline that the net drew beside the edge, fine ones sharpen it. Each fit pulls
-alpha apart a little, so a blurred step of the net becomes the picture's own step, while strands that differ in colour
-from what surrounds them stay soft. A line is trusted as far as it explains the matte, and only near where the net was
-unsure; the rest of the answer is the matte as it was.
+for the output. Coarse windows move an outline that the net drew beside the edge, fine ones sharpen it. A line is
+trusted as far as it explains the matte, and only near where the net was unsure; the rest of the answer is the matte as
+it was.
+
+Each fit pulls alpha apart around a half, by what the window shows. The matte is nearly all or nothing: an outline that
+the net blurred, which pulled becomes the picture's own; unless the picture's colours follow the matte wholly, for then
+the picture is as blurred. It is half everywhere and the colours follow it: strands or a veil, soft by nature and hardly
+pulled. Half everywhere and unlike the colours is the net's indecision: pulled most, once the fits are fine.
 
 Sources: He, Sun, Tang, "Guided Image Filtering", PAMI 2013; He, Sun, "Fast Guided Filter", arXiv 1505.00996. The
 numbers were chosen by measurement: docs/edges.md.
@@ -30,10 +34,15 @@ Planes: TypeAlias = list[Plane]
 
 STEPS = (6, 3, 2, 1)  # fitted at working size divided by these
 RADIUS = 2  # of a window, in pixels of the fit's own size
-EPSILON = 1e-4  # variance of a picture on 0..1
+EPSILON = 5e-5  # variance of a picture on 0..1
 DOUBT = 0.1  # the net's last tenth at either end is certainty not reached
-PULL = 0.12  # after each fit alpha 0.12..0.88 becomes 0..1
+# How far each step's fit pulls apart: by 0.25, alpha 0.25..0.75 becomes 0..1.
+OUTLINE_PULL = 0.3  # where the matte is an outline and the picture's is sharper
+SOFT_PULLS = (0, 0, 0, 0.05)  # where it is soft and the picture explains it
+UNSURE_PULLS = (0, 0.1, 0.3, 0.4)  # where it is soft and nothing explains it
+SOFT, OUTLINE = 0.4, 0.9  # variance of the matte in a window, as part of what all or nothing would have: from, to
 EXPLAINS = 0.7  # part of the matte's variance from which a line is trusted wholly
+AS_BLURRED = 0.95  # from which the picture is nearly as blurred as the matte; at 1 it is
 STEEPEST = 20.0  # alpha per unit of colour: steeper lines draw sensor noise
 MARGIN = 24  # pixels around the part that is worked on: the reach of the coarsest windows
 REACH = 5  # pixels of working size: farther from where the net was unsure its word stands
@@ -52,7 +61,7 @@ def fit_matte(matte: Plane, width: int, height: int) -> Plane:
     """
     shrinks = width <= matte.shape[1] and height <= matte.shape[0]
     fitted = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return sweep(_stretch(np.asarray(fitted, np.float32), 0))
+    return sweep(_ramp(np.asarray(fitted, np.float32), 0, 1))
 
 
 def settle(matte: Plane) -> Plane:
@@ -64,7 +73,7 @@ def settle(matte: Plane) -> Plane:
     Returns:
         float32 (h, w), 0..1.
     """
-    return _stretch(matte, DOUBT)
+    return _ramp(matte, DOUBT, 1 - DOUBT)
 
 
 def guide(picture: Planes, matte: Plane) -> tuple[Planes, Plane]:
@@ -81,7 +90,7 @@ def guide(picture: Planes, matte: Plane) -> tuple[Planes, Plane]:
     """
     near = _near(matte)
     alpha = matte.copy()
-    line = [np.zeros_like(matte), np.zeros_like(matte), np.zeros_like(matte), _pull(matte)]
+    line = [np.zeros_like(matte), np.zeros_like(matte), np.zeros_like(matte), matte.copy()]
     left, top, width, height = cv2.boundingRect((near > 0).astype(np.uint8))
     if width:
         # Even bounds: halving by whole pixels is several times faster.
@@ -107,12 +116,13 @@ def _refine(picture: Planes, alpha: Plane, near: Plane) -> tuple[Planes, Plane]:
     for step in STEPS[-2::-1]:
         small = max(1, width // step), max(1, height // step)
         pictures.append([_resize(plane, *small) for plane in pictures[-1]])
-    for smaller, larger in pairwise(reversed(pictures)):
+    *pulls, last_pulls = zip(SOFT_PULLS, UNSURE_PULLS, strict=True)
+    for (smaller, larger), pull in zip(pairwise(reversed(pictures)), pulls, strict=True):
         fine_height, fine_width = larger[0].shape
         small = smaller[0].shape[::-1]
-        line = _fit(smaller, _resize(alpha, *small), _resize(near, *small))
+        line = _fit(smaller, _resize(alpha, *small), _resize(near, *small), *pull)
         alpha = apply([_resize(plane, fine_width, fine_height) for plane in line], larger)
-    return _fit(picture, alpha, near), alpha
+    return _fit(picture, alpha, near, *last_pulls), alpha
 
 
 def _near(matte: Plane) -> Plane:
@@ -123,13 +133,10 @@ def _near(matte: Plane) -> Plane:
     return np.asarray(cv2.blur(wide, (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _stretch(plane: Plane, margin: float) -> Plane:
-    stretched = (plane - np.float32(margin)) * np.float32(1 / (1 - 2 * margin))
-    return np.asarray(np.clip(stretched, 0, 1), np.float32)
-
-
-def _pull(offset: Plane) -> Plane:
-    return (offset - np.float32(PULL)) * np.float32(1 / (1 - 2 * PULL))
+def _ramp(values: Plane, first: float, last: float) -> Plane:
+    """0 up to ``first``, rising to 1 at ``last``."""
+    rising = (values - np.float32(first)) * np.float32(1 / (last - first))
+    return np.asarray(np.clip(rising, 0, 1), np.float32)
 
 
 def _resize(plane: Plane, width: int, height: int) -> Plane:
@@ -145,7 +152,7 @@ def _mean(plane: Plane) -> Plane:
     return np.asarray(cv2.blur(plane, side, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _fit(picture: Planes, alpha: Plane, near: Plane) -> Planes:
+def _fit(picture: Planes, alpha: Plane, near: Plane, soft_pull: float, unsure_pull: float) -> Planes:
     """One guided filter, pulled apart; trusted no farther than ``near``. Only windows with an edge are solved."""
     mean_alpha = _mean(alpha)
     edge = np.flatnonzero((mean_alpha > 0) & (mean_alpha < np.float32(1 - 1e-6)))
@@ -157,18 +164,36 @@ def _fit(picture: Planes, alpha: Plane, near: Plane) -> Planes:
     ]
     slopes = _solve(spread, target)
     variance = _mean(alpha * alpha).ravel()[edge] - level * level
-    trust = _trust(slopes, target, variance) * near.ravel()[edge]
+    explained = _explained(slopes, target, variance)
+    trust = _trust(slopes, explained) * near.ravel()[edge]
+    del spread, target  # a third of all that a fit holds
 
-    def smooth(values: Plane) -> Plane:
+    def plane_of(values: Plane) -> Plane:
         plane = np.zeros(alpha.size, np.float32)
-        plane[edge] = values * trust
-        return _mean(plane.reshape(alpha.shape))
+        plane[edge] = values
+        return plane.reshape(alpha.shape)
 
     offset = level.copy()
     for slope, colour in zip(slopes, means, strict=True):
         offset -= slope * colour
-    line = [smooth(slope) * np.float32(1 / (1 - 2 * PULL)) for slope in slopes]
-    line.append(_pull(smooth(offset) + (1 - smooth(np.ones_like(level))) * alpha))
+    trusted = _mean(plane_of(trust))
+    line = [_mean(plane_of(slope * trust)) for slope in slopes]
+    line.append(_mean(plane_of(offset * trust)) + (1 - trusted) * alpha)
+    # Of values 0..1 with this mean, none has more variance than level·(1 - level): those of all or nothing.
+    outline = _ramp(variance / (level * (1 - level) + np.float32(1e-4)), SOFT, OUTLINE)
+    sharper = np.float32(OUTLINE_PULL) * (1 - _ramp(explained, AS_BLURRED, 1))
+    pull = np.float32(unsure_pull) + np.float32(soft_pull - unsure_pull) * trusted
+    soft = pull.ravel()[edge]
+    pull.ravel()[edge] = soft + outline * (sharper - soft)
+    return _pull(line, pull)
+
+
+def _pull(line: Planes, pull: Plane) -> Planes:
+    """The lines of (alpha - pull) / (1 - 2 pull), in place."""
+    stretch = 1 / (1 - 2 * pull)
+    line[3] -= pull
+    for plane in line:
+        plane *= stretch
     return line
 
 
@@ -189,11 +214,17 @@ def _solve(spread: Sequence[Sequence[Plane]], target: Sequence[Plane]) -> Planes
     return [np.asarray(slope, np.float32) for slope in (red, green, blue)]
 
 
-def _trust(slopes: Planes, target: Planes, variance: Plane) -> Plane:
-    """0..1 for every line: little where it leaves the matte unexplained, little where it is steep."""
-    explained, squared = np.zeros_like(variance), np.zeros_like(variance)
+def _explained(slopes: Planes, target: Planes, variance: Plane) -> Plane:
+    """The part of the matte's variance that every line explains, 1 at most but for rounding."""
+    explained = np.zeros_like(variance)
     for slope, covariance in zip(slopes, target, strict=True):
         explained += slope * covariance
+    return np.asarray(explained / (variance + np.float32(1e-5)), np.float32)
+
+
+def _trust(slopes: Planes, explained: Plane) -> Plane:
+    """0..1 for every line: little where it leaves the matte unexplained, little where it is steep."""
+    squared = np.zeros_like(explained)
+    for slope in slopes:
         squared += slope * slope
-    part = np.clip(explained / ((variance + np.float32(1e-5)) * np.float32(EXPLAINS)), 0, 1)
-    return np.asarray(part / (1 + squared * np.float32(1 / STEEPEST**2)), np.float32)
+    return np.asarray(_ramp(explained, 0, EXPLAINS) / (1 + squared * np.float32(1 / STEEPEST**2)), np.float32)
