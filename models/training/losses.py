@@ -11,6 +11,9 @@ GRADIENT_WEIGHT = 2.0
 DETAIL_WEIGHT = 1.0
 CALM_WEIGHT = 0.3
 DETAIL_LEVELS = 3
+# How far a teacher is believed instead of a label that is not trusted at all: near the outline, and elsewhere.
+TAUGHT_OUTLINE = 0.8
+TAUGHT_ELSEWHERE = 0.2
 
 
 def matte_loss(logits: Tensor, sides: list[Tensor], target: Tensor, trust: Tensor) -> Tensor:
@@ -23,9 +26,7 @@ def matte_loss(logits: Tensor, sides: list[Tensor], target: Tensor, trust: Tenso
         trust: float32 (N,), how far each outline may be believed, 0..1.
     """
     believed = trust.view(-1, 1, 1, 1)
-    window = 2 * OUTLINE_REACH + 1
-    spread = F.max_pool2d(target, window, 1, OUTLINE_REACH)
-    band = (spread + F.max_pool2d(-target, window, 1, OUTLINE_REACH)).clamp(0, 1)
+    band = outline_of(target)
     weight = 1 + (OUTLINE_WEIGHT - 1) * band * believed
     matte = torch.sigmoid(logits)
     crossed = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -46,6 +47,20 @@ def matte_loss(logits: Tensor, sides: list[Tensor], target: Tensor, trust: Tenso
         entropy = F.binary_cross_entropy_with_logits(side, coarse)
         loss = loss + SIDE_WEIGHT * (entropy + overlap_loss(torch.sigmoid(side), coarse))
     return loss
+
+
+def outline_of(target: Tensor) -> Tensor:
+    """Near an outline of alpha, float32 (N, 1, H, W): 0 to 1, how far alpha ranges within ``OUTLINE_REACH``."""
+    window = 2 * OUTLINE_REACH + 1
+    spread = F.max_pool2d(target, window, 1, OUTLINE_REACH)
+    return (spread + F.max_pool2d(-target, window, 1, OUTLINE_REACH)).clamp(0, 1)
+
+
+def taught(target: Tensor, opinion: Tensor, trust: Tensor) -> Tensor:
+    """A target (N, 1, H, W) as a teacher's matte moves it: most where a label's outline is not trusted, float (N,)."""
+    band = outline_of(target)
+    share = (TAUGHT_ELSEWHERE + (TAUGHT_OUTLINE - TAUGHT_ELSEWHERE) * band) * (1 - trust.view(-1, 1, 1, 1))
+    return target.lerp(opinion, share)
 
 
 def overlap_loss(matte: Tensor, target: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 python train.py --data DATA --encoder encoder.npz --work WORK --minutes 100
 python train.py --data DATA --begin ../bgone-small-1.onnx --work WORK --minutes 75    # go on from a shipped net
+    --teacher ../bgone-small-1.onnx    # and learn from what it says of a picture and its mirror image
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from composites import Composer
 from data import Cache, open_cache
-from losses import matte_loss
+from losses import matte_loss, taught
 from net import Net
 from pace import Pace
 from unfold import unfold
@@ -115,6 +116,20 @@ class Average:
                 self.values[name].copy_(value)
 
 
+class Teacher:
+    """A net that has learned; the mean of what it says of a picture and of its mirror image is better than either."""
+
+    def __init__(self, net: Net, device: torch.device) -> None:
+        self.net = net.to(device, memory_format=torch.channels_last).eval()
+
+    @torch.no_grad()
+    def opinion(self, x: Tensor) -> Tensor:
+        """Mattes float32 (N, 1, H, W), 0..1, of pictures (N, 3, H, W), -1..1."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bf16(x.device)):
+            logits = self.net(x) + self.net(x.flip(3)).flip(3)
+        return torch.sigmoid(logits.float() / 2)
+
+
 def rate_at(plan: Plan, share: float) -> float:
     """Learning rate at ``share`` (0..1) of the time: warm-up, then half a cosine to nearly 0."""
     warm = min(1.0, (share + 1e-4) / WARM_UP)
@@ -171,13 +186,14 @@ def save(path: Path, net: Net, average: Average, optimizer: torch.optim.AdamW, d
     os.replace(aside, path)
 
 
-def train(net: Net, plan: Plan, work: Path, minutes: float, seed: int, threads: int) -> None:
+def train(net: Net, plan: Plan, work: Path, minutes: float, seed: int, threads: int, teaching: Net | None) -> None:
     """Train for ``minutes`` in all, over any number of calls; the checkpoint lies in ``work``."""
     torch.manual_seed(seed)
     pace = Pace(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device, memory_format=torch.channels_last)
     set_learning(net, plan.frozen_blocks)
+    teacher = Teacher(teaching, device) if teaching else None
     average, optimizer, done = Average(net, plan.average_decay), make_optimizer(net), Progress()
     checkpoint = work / "checkpoint.pt"
     if checkpoint.exists():
@@ -216,7 +232,7 @@ def train(net: Net, plan: Plan, work: Path, minutes: float, seed: int, threads: 
             before = time.monotonic()
             pictures, alphas, trusts = next(batches)
             waited += time.monotonic() - before
-            loss = step(net, optimizer, pictures.to(device), alphas.to(device), trusts.to(device))
+            loss = step(net, optimizer, pictures.to(device), alphas.to(device), trusts.to(device), teacher)
             done.steps += 1
             done.pictures += len(pictures)
             done.loss = loss if math.isnan(done.loss) else 0.98 * done.loss + 0.02 * loss
@@ -252,10 +268,15 @@ def has_bf16(device: torch.device) -> bool:
     return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
 
 
-def step(net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tensor, trusts: Tensor) -> float:
+def step(
+    net: Net, optimizer: torch.optim.AdamW, pictures: Tensor, alphas: Tensor, trusts: Tensor, teacher: Teacher | None
+) -> float:
     """One optimiser step on uint8 (N, S, S, 3) and (N, S, S); the loss before it."""
     x = ((pictures.float() - 127.5) / 127.5).permute(0, 3, 1, 2)  # NHWC memory is channels_last
     target = alphas.unsqueeze(1).float() / 255
+    doubted = trusts < 1
+    if teacher and doubted.any():
+        target[doubted] = taught(target[doubted], teacher.opinion(x[doubted]), trusts[doubted])
     with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bf16(x.device)):
         logits, sides = net.with_sides(x)
     loss = matte_loss(logits.float(), [side.float() for side in sides], target, trusts)
@@ -272,6 +293,7 @@ def main() -> None:
     begin = parser.add_mutually_exclusive_group(required=True)
     begin.add_argument("--encoder", type=Path, help="begin anew from this ImageNet encoder, .npz")
     begin.add_argument("--begin", type=Path, help="go on from this shipped net, .onnx")
+    parser.add_argument("--teacher", type=Path, help="this shipped net is believed where labels are not, .onnx")
     parser.add_argument("--work", type=Path, required=True, help="folder for cache and checkpoints")
     parser.add_argument("--minutes", type=float, default=100, help="length of the whole training")
     parser.add_argument("--seed", type=int, default=1)
@@ -284,7 +306,8 @@ def main() -> None:
     else:
         plan, net = ANEW, Net()
         net.encoder.load_imagenet(given.encoder)
-    train(net, plan, given.work, given.minutes, given.seed, given.threads)
+    teaching = unfold(given.teacher, Composer(cache, "train")) if given.teacher else None
+    train(net, plan, given.work, given.minutes, given.seed, given.threads, teaching)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,23 @@ def test_the_training_code_says_what_the_shipped_file_says() -> None:
     assert MODELS[EMBEDDED].sha256 in printed
 
 
+def test_a_teacher_is_believed_where_labels_are_not() -> None:
+    """An exact label stays; of one that is not trusted the outline moves most of the way, the rest a little."""
+    code = """
+import torch
+from losses import taught
+label = torch.zeros(2, 1, 32, 32)
+label[..., 16:] = 1
+opinion = torch.full_like(label, 0.5)
+print(taught(label, opinion, torch.tensor([1.0, 0.0]))[:, 0, 16, [0, 15, 16, 31]].tolist())
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=RECIPE, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    trusted, doubted = json.loads(ended.stdout)
+    assert trusted == [0, 0, 1, 1]
+    assert doubted == pytest.approx([0.1, 0.4, 0.6, 0.9])
+
+
 def test_the_shipped_file_is_plain_onnx() -> None:
     model = onnx.load(str(SHIPPED))
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
@@ -114,7 +131,7 @@ def test_training_goes_on_resumes_and_exports(data: Path, tmp_path: Path) -> Non
     assert "done: " in run("train.py", *begin, "--minutes", "0.05")
     first = json.loads((work / "cache" / "index.json").read_text(encoding="utf-8"))
     assert len(first) == 48
-    printed = run("train.py", *begin, "--minutes", "0.4")
+    printed = run("train.py", *begin, "--minutes", "0.4", "--teacher", SHIPPED)
     assert "resumed at step" in printed
 
     printed = run("export.py", "--work", work, "--out", file)
