@@ -72,7 +72,7 @@ MODELS: dict[str, Model] = {
         Model(
             name=EMBEDDED,
             file="bgone-small-1.onnx",
-            sha256="f3b9c0a6e268215e73bc686e8a788cd91e3224f03b1681dc85289e1cd04d1e8d",
+            sha256="da0e16d87686114d06f99489446332f32f9a21a348af4f03e98a74f7d4eeae69",
             licence="Apache-2.0",
             recipe=Recipe(384, 384),
             batchable=True,
