@@ -20,7 +20,7 @@ import torch
 
 from net import Net, PictureToMatte
 from packing import pack
-from unfold import take_weights
+from unfold import read_net
 
 SIDE = 384
 OPSET = 17
@@ -105,9 +105,7 @@ def side_of(path: Path) -> int:
 
 def largest_difference(path: Path) -> float:
     """Largest difference between a file and the training code with the file's weights, over the test pictures."""
-    net = Net().eval()
-    take_weights(net, onnx.load(str(path)))
-    return float(differences(net, path).max())
+    return float(differences(read_net(path), path).max())
 
 
 def differences(net: Net, path: Path) -> np.ndarray:

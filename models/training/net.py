@@ -169,9 +169,8 @@ class PictureToMatte(nn.Module):
     def __init__(self, net: Net) -> None:
         super().__init__()
         self.net = net
-        self.number = net.last[-1].weight.dtype
 
     def forward(self, picture: Tensor) -> Tensor:
         """Matte (N, H, W), 0..1, in the net's own numbers, of sRGB pictures uint8 (N, H, W, 3)."""
-        x = (picture.to(self.number) - 127.5) / 127.5
+        x = (picture.to(self.net.last[-1].weight.dtype) - 127.5) / 127.5
         return torch.sigmoid(self.net(x.permute(0, 3, 1, 2))).squeeze(1)

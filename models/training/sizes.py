@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from data import open_cache
 from export import milliseconds, write_onnx
-from net import Net
-from unfold import take_weights
+from unfold import read_net
 from validate import Figures, Pixels, Plane, Predictor, cases, measure, summarise
 
 SIDES = (256, 320, 384, 448, 512)
@@ -30,8 +28,7 @@ class Ladder:
     """One net exported at several side lengths."""
 
     def __init__(self, model: Path, folder: Path, threads: int) -> None:
-        net = Net().eval()
-        take_weights(net, onnx.load(str(model)))
+        net = read_net(model)
         self.looks, self.cost = {}, {}
         for side in SIDES:
             path = folder / f"{side}.onnx"

@@ -6,6 +6,7 @@ python train.py --data DATA --begin ../bgone-small-1.onnx --work WORK --minutes 
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -27,7 +28,7 @@ from data import Cache, open_cache
 from losses import matte_loss, taught
 from net import Net
 from pace import Pace
-from unfold import unfold
+from unfold import read_net, unfold
 
 ENCODER_SHARE = 0.3
 WARM_UP = 0.03
@@ -261,6 +262,7 @@ def train(net: Net, plan: Plan, work: Path, minutes: float, seed: int, threads: 
     print(f"{ended}: {done.steps} steps, {done.pictures} pictures, {done.elapsed_s / 60:.1f} min")
 
 
+@functools.cache
 def has_bf16(device: torch.device) -> bool:
     """Whether bf16 is faster here: 1.2 to 1.6 x fp32 on a CPU with avx512_bf16, a tenth of it on one with AVX2."""
     if device.type != "cpu":
@@ -306,7 +308,7 @@ def main() -> None:
     else:
         plan, net = ANEW, Net()
         net.encoder.load_imagenet(given.encoder)
-    teaching = unfold(given.teacher, Composer(cache, "train")) if given.teacher else None
+    teaching = read_net(given.teacher) if given.teacher else None
     train(net, plan, given.work, given.minutes, given.seed, given.threads, teaching)
 
 

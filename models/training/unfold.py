@@ -25,9 +25,19 @@ def unfold(path: Path, composer: Composer, seed: int = 5) -> Net:
     Raises:
         KeyError: A convolution of the net is not in the file.
     """
+    net = read_net(path)
+    set_norms(net, samples(composer, np.random.default_rng(seed)))
+    return net
+
+
+def read_net(path: Path) -> Net:
+    """The net of a file that ``export.py`` wrote, its norms folded as they are there: to predict, not to train.
+
+    Raises:
+        KeyError: A convolution of the net is not in the file.
+    """
     net = Net().eval()
     take_weights(net, onnx.load(str(path)))
-    set_norms(net, samples(composer, np.random.default_rng(seed)))
     return net
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bgone.imaging.geometry import Box
-from bgone.matting.edges import Plane
+from bgone.matting.edges import Plane, resize_matte
 from bgone.matting.model import Recipe
-from bgone.matting.tiles import MOST_TILES, cover, enlarge, merge, tensor_at, unsure
+from bgone.matting.tiles import MOST_TILES, cover, merge, tensor_at, unsure
 from tests.pictures import scene
 
 SIDE = 160
@@ -131,7 +131,7 @@ def merged(coarse: Plane, tiles: Plane, recipe: Recipe = RECIPE) -> tuple[Plane,
     """The first matte enlarged, the merged one and the say at that size; tiles are answered from a picture's truth."""
     say = unsure(coarse)
     boxes = cover(say, WIDTH, HEIGHT)
-    large = enlarge(coarse, WIDTH, HEIGHT)
+    large = resize_matte(coarse, WIDTH, HEIGHT)
     fine = merge(large, say, boxes, answers(tiles, boxes), recipe)
     return large, fine, np.asarray(cv2.resize(say, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -177,7 +177,7 @@ def test_a_tile_that_cannot_decide_is_not_heard() -> None:
 def test_without_tiles_the_matte_stands() -> None:
     """As the edges' own way would enlarge it."""
     coarse = np.full((SIDE, SIDE), 0.5, np.float32)
-    large = enlarge(coarse, WIDTH, HEIGHT)
+    large = resize_matte(coarse, WIDTH, HEIGHT)
 
     assert np.array_equal(merge(large, unsure(coarse), [], [], RECIPE), large)
 
@@ -196,5 +196,5 @@ def test_a_letterbox_does_not_shift_a_tile() -> None:
 
 
 def test_a_smaller_picture_than_the_matte_is_possible() -> None:
-    """``enlarge`` then shrinks, by areas."""
-    assert enlarge(np.eye(80, dtype=np.float32), 40, 20).shape == (20, 40)
+    """``resize_matte`` then shrinks, by areas."""
+    assert resize_matte(np.eye(80, dtype=np.float32), 40, 20).shape == (20, 40)

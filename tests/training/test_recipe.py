@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bgone.matting.models import EMBEDDED, MODELS
@@ -43,6 +44,13 @@ def difference(printed: str) -> float:
     found = re.search(r"largest difference to the training code ([0-9.e+-]+)", printed)
     assert found, printed
     return float(found[1])
+
+
+def biases(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Of a file's convolutions, by their names; they are stored as they are."""
+    graph = onnx.load(str(path)).graph
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    return {node.name: stored[node.input[2]] for node in graph.node if node.op_type == "Conv"}
 
 
 @pytest.mark.timeout(300)
@@ -147,6 +155,13 @@ def test_training_goes_on_resumes_and_exports(data: Path, tmp_path: Path) -> Non
     assert [node.op_type for node in exported.node] == [node.op_type for node in shipped.node]
     assert exported.input[0] == shipped.input[0]
     assert exported.output[0] == shipped.output[0]
+
+    between = tmp_path / "mean.onnx"
+    run("mean.py", SHIPPED, file, "--out", between)
+    run("export.py", "--check", "--out", between)
+    ours, theirs, both = (biases(path) for path in (SHIPPED, file, between))
+    assert all(np.abs((ours[name] + theirs[name]) / 2 - both[name]).max() < 1e-6 for name in ours)
+    assert any(np.abs(ours[name] - both[name]).max() > 1e-6 for name in ours)
 
     sheet = tmp_path / "sheet.png"
     table = run("validate.py", "--data", data, "--work", work, "--model", file, "--sheet", sheet)

@@ -59,9 +59,14 @@ def fit_matte(matte: Plane, width: int, height: int) -> Plane:
     Returns:
         float32 (height, width), 0..1.
     """
+    return sweep(resize_matte(matte, width, height))
+
+
+def resize_matte(matte: Plane, width: int, height: int) -> Plane:
+    """The net's matte, float32 (h, w), at another size: float32 (height, width), 0..1."""
     shrinks = width <= matte.shape[1] and height <= matte.shape[0]
     fitted = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return sweep(_ramp(np.asarray(fitted, np.float32), 0, 1))
+    return np.asarray(np.clip(fitted, 0, 1), np.float32)
 
 
 def settle(matte: Plane) -> Plane:

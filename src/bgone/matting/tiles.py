@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgone.imaging.geometry import Box
-from bgone.matting.edges import Pixels, Plane
+from bgone.matting.edges import DOUBT, Pixels, Plane, resize_matte
 from bgone.matting.engine import Tensor
 from bgone.matting.model import Recipe
 from bgone.matting.tensor import matte_of, tensor_of
@@ -24,7 +24,7 @@ from bgone.matting.tensor import matte_of, tensor_of
 SCALE = 2  # a tile is a square of the picture's longest side by this
 MOST_TILES = (2 * SCALE - 1) ** 2  # of a square picture: tiles overlap by half
 
-SURE = 0.1  # the matte's tenth at either end is certainty, as for edges (``edges.DOUBT``)
+SURE = DOUBT  # the matte's tenth at either end is certainty, as for edges
 REACH = 0.05  # of the matte's longest side: an edge has what is sure on both sides, no farther away than this
 FADE = 5  # cells over which a tile's say fades in
 AROUND = 0.1  # of the matte's longest side: where one looks for what is sure around a cell
@@ -80,18 +80,11 @@ def tensor_at(working: Pixels, box: Box, recipe: Recipe) -> Tensor:
     return tensor_of(np.ascontiguousarray(working[box.top : box.bottom, box.left : box.right]), recipe)
 
 
-def enlarge(matte: Plane, width: int, height: int) -> Plane:
-    """The first matte at the size of the picture that tiles are cut from: float32 (height, width), 0..1."""
-    shrinks = width <= matte.shape[1] and height <= matte.shape[0]
-    fitted = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.asarray(np.clip(fitted, 0, 1), np.float32)
-
-
 def merge(coarse: Plane, say: Plane, boxes: list[Box], mattes: list[Plane], recipe: Recipe) -> Plane:
     """The first matte with finer edges.
 
     Args:
-        coarse: float32 (h, w), 0..1, of ``enlarge``.
+        coarse: float32 (h, w), 0..1, of ``edges.resize_matte``.
         say: float32, of ``unsure``.
         boxes: Of ``cover``.
         mattes: float32, what the net answered to each of ``boxes``.
@@ -109,7 +102,7 @@ def merge(coarse: Plane, say: Plane, boxes: list[Box], mattes: list[Plane], reci
     weight, heard = np.full_like(coarse, LEAST), np.full_like(coarse, LEAST)
     for box, matte in zip(boxes, mattes, strict=True):
         part = np.s_[box.top : box.bottom, box.left : box.right]
-        tile = enlarge(matte_of(matte, recipe, box.width, box.height), box.width, box.height)
+        tile = resize_matte(matte_of(matte, recipe, box.width, box.height), box.width, box.height)
         believed, window = _believed(tile, coarse[part], sure[part], near), _window(box)
         # Of several the one that agrees is taken; but one that sees the edge at its own rim alone does not outvote.
         liked = window * np.maximum(believed, np.float32(0.01)) ** 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bgone.imaging.geometry import Box
 from bgone.imaging.photo import Pixels
 from bgone.matting import tiles
-from bgone.matting.edges import Plane
+from bgone.matting.edges import Plane, resize_matte
 from bgone.matting.engine import Engine, Matte, Tensor
 from bgone.matting.model import Recipe
 
@@ -56,4 +56,4 @@ def look_closer(working: Pixels, matte: Matte, recipe: Recipe) -> Closer:
     say = tiles.unsure(matte)
     boxes = tiles.cover(say, width, height)
     tensors = [tiles.tensor_at(working, box, recipe) for box in boxes]
-    return Closer(tiles.enlarge(matte, width, height), say, boxes, tensors)
+    return Closer(resize_matte(matte, width, height), say, boxes, tensors)
